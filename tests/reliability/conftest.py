@@ -1,11 +1,12 @@
 """One installation of real processes for all of these tests, which write the table of docs/reliability.md."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from tests.reliability.evidence import Witness
-from tests.support.product import House
+from tests.reliability.outcomes import Outcomes
+from tests.support.product import House, Worker
 from tests.support.world import outside_world
 
 WRITE = "--write-reliability"
@@ -28,9 +29,36 @@ def house(mp4: bytes, moto_server: str, tmp_path_factory: pytest.TempPathFactory
             house.stop()
 
 
+class Workers:
+    """Worker processes that outlast a test: starting one takes a second of CPU time."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._started: list[Worker] = []
+        self.ended = ExitStack()
+
+    def running(self, count: int) -> list[Worker]:
+        """Exactly ``count`` of them; those that were not killed are used again."""
+        alive = [worker for worker in self._started if worker.process.poll() is None]
+        for surplus in alive[count:]:
+            surplus.kill()
+        for paused in alive[:count]:
+            paused.go_on()
+        new = [self.ended.enter_context(self._house.worker()) for _ in range(count - len(alive))]
+        self._started = [*alive[:count], *new]
+        return self._started
+
+
 @pytest.fixture(scope="session")
-def witness(house: House) -> Witness:
-    return Witness(house)
+def workers(house: House) -> Iterator[Workers]:
+    made = Workers(house)
+    with made.ended:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def outcomes(house: House) -> Outcomes:
+    return Outcomes(house)
 
 
 @pytest.fixture(autouse=True)

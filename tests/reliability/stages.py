@@ -13,7 +13,7 @@ from tests.support.generator import Order
 from tests.support.generator_modes import Mode
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person, video_id_of
-from tests.support.s3_proxy import Held
+from tests.support.s3_proxy import Behaviour, Held, Refusal, Request
 from tests.support.waiting import HANG_SECONDS
 from videovault.services.transfer.engine.types import PART_BYTES
 
@@ -22,8 +22,22 @@ ANSWER_SECONDS = 0.5
 
 
 @dataclass
+class RefusesOneDeletion(Behaviour):
+    """Of this video; a refusal for whichever call is next could meet the worker's."""
+
+    video_id: str
+    is_done: bool = False
+
+    def refuse(self, request: Request) -> Refusal | None:
+        if self.is_done or request.operation != "DeleteObject" or self.video_id not in request.path:
+            return None
+        self.is_done = True
+        return 403, "AccessDenied"
+
+
+@dataclass
 class Stages:
-    """Each method but ``let_go`` gives the id of a video that stays where its name says."""
+    """Each method but ``release`` gives the id of a video that stays where its name says."""
 
     house: House
     owners: dict[str, Person] = field(default_factory=dict)
@@ -80,7 +94,7 @@ class Stages:
         video_id = self.wanted(person, Manners(size=SMALL))
         self.house.wait_for(video_id, "ready")
         held = self.house.world.proxy.hold("DeleteObject", video_id)
-        self.house.world.proxy.refuse["DeleteObject"] = [(403, "AccessDenied")]
+        self.house.world.proxy.behaviour = RefusesOneDeletion(video_id)
         assert person.delete(video_id).status_code == 502
         assert held.arrived.wait(HANG_SECONDS)
         return video_id
@@ -93,15 +107,16 @@ class Stages:
         time.sleep(ANSWER_SECONDS)  # whether the worker has read it is not visible from outside
         return video_id
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Release everything that is held."""
         self.house.world.proxy.drop_held()
+        self.house.world.proxy.behaviour = Behaviour()
         self.house.world.generator.choose = None
         for path, manners in self._served.items():
             self.house.world.source.serve(path, manners)
 
     def wanted(self, person: Person, manners: Manners) -> str:
-        """A video imported by ``person``; the source stalls until ``let_go``."""
+        """A video imported by ``person``; the source stalls until ``release``."""
         path = f"/{person.user_id}-{len(self._served)}.mp4"
         self._served[path] = Manners(size=manners.size, body=manners.body)
         video_id = person.store(self.house.world.source.serve(path, manners))
@@ -154,10 +169,10 @@ def order_of(house: House, video_id: str) -> Order:
 
 def report_ready(house: House, order: Order) -> httpx.Response:
     """The generator's callback: the video is ready."""
-    said = {"userId": order["userId"], "videoId": order["videoId"], "status": "ready"}
+    report = {"userId": order["userId"], "videoId": order["videoId"], "status": "ready"}
     return httpx.put(
         order["callbackUrl"],
-        json=said | {"videoUrl": house.world.generator.video_url},
+        json=report | {"videoUrl": house.world.generator.video_url},
         headers={"Authorization": f"Bearer {order['callbackToken']}"},
         timeout=HANG_SECONDS,
     )

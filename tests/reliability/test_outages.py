@@ -1,31 +1,31 @@
 """A locked database and an unavailable S3 only cost time."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.reliability.evidence import DATABASE, S3, Witness
+from tests.reliability.conftest import Workers
+from tests.reliability.outcomes import DATABASE, S3, Outcomes
 from tests.reliability.stages import being_rendered, report_ready
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, Person
+from videovault.services.transfer.engine.types import PART_BYTES
 
 pytestmark = [pytest.mark.process]  # under heavy load
 
 LOCKED_SECONDS = 10.0
 AWAY_SECONDS = 3.0
-SIZE = 20 * MIB
+SIZE = PART_BYTES + MIB
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _worker(house: House) -> Iterator[None]:
-    with house.worker():
-        yield
+def _worker(workers: Workers) -> None:
+    workers.running(2)
 
 
 def test_a_locked_database_delays_a_transfer_and_a_callback_without_failing_them(
-    house: House, witness: Witness
+    house: House, outcomes: Outcomes
 ) -> None:
     order = being_rendered(house)
     stored = _being_stored(house, house.new_person(), "/locked.mp4")
@@ -37,11 +37,13 @@ def test_a_locked_database_delays_a_transfer_and_a_callback_without_failing_them
     assert callback.result().status_code == 202
     for video_id in (stored, order["videoId"]):
         house.wait_for(video_id, "ready")
-    witness.saw("storing: in the middle", DATABASE, stored, "no other worker took it over")
-    witness.saw("generating: the callback comes", DATABASE, order["videoId"], "the callback was answered 202")
+    outcomes.record("storing: in the middle", DATABASE, stored, "no other worker took it over")
+    outcomes.record(
+        "generating: the callback comes", DATABASE, order["videoId"], "the callback was answered 202"
+    )
 
 
-def test_a_transfer_waits_for_s3(house: House, witness: Witness) -> None:
+def test_a_transfer_waits_for_s3(house: House, outcomes: Outcomes) -> None:
     video_id = _being_stored(house, house.new_person(), "/away.mp4")
     house.world.proxy.down = True
     house.world.proxy.drop_held()
@@ -49,11 +51,11 @@ def test_a_transfer_waits_for_s3(house: House, witness: Witness) -> None:
     assert house.row(video_id)["status"] == "storing"
     house.world.proxy.down = False
     house.wait_for(video_id, "ready")
-    witness.saw("storing: in the middle", S3, video_id)
+    outcomes.record("storing: in the middle", S3, video_id)
 
 
 def test_a_deletion_without_s3_hides_the_video_at_once_and_is_finished_later(
-    house: House, witness: Witness
+    house: House, outcomes: Outcomes
 ) -> None:
     person = house.new_person()
     video_id = person.store(house.world.source.serve("/deleted.mp4", Manners(size=MIB)))
@@ -65,7 +67,7 @@ def test_a_deletion_without_s3_hides_the_video_at_once_and_is_finished_later(
     assert house.row(video_id)["status"] == "deleting"
     house.world.proxy.down = False
     house.until(lambda: not house.row(video_id))
-    witness.saw("ready: its owner deletes it", S3, video_id, "out of every list at once")
+    outcomes.record("ready: its owner deletes it", S3, video_id, "out of every list at once")
 
 
 def _being_stored(house: House, person: Person, path: str) -> str:

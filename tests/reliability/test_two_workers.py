@@ -1,33 +1,36 @@
-"""Two workers that wake at the same moment share ten videos with two tasks each."""
+"""Two workers that wake at the same moment share six videos with two tasks each."""
 
 import pytest
 
-from tests.reliability.evidence import RACE, Witness
+from tests.reliability.conftest import Workers
+from tests.reliability.outcomes import RACE, Outcomes
 from tests.support.misbehaving_server import MIB, Manners, payload
 from tests.support.product import House, video_id_of
 
 pytestmark = [pytest.mark.process]  # under heavy load
 
-VIDEOS = 5  # to generate, and as many to store
+VIDEOS = 3  # to generate, and as many to store
 CLAIMS = "SELECT id FROM events WHERE kind = 'status' AND video_id = ? AND json_extract(detail, '$.why') = 'claimed'"
 DOUBLE = "INSERT INTO task (queue, data, priority) SELECT queue, data, priority FROM task"
 
 
-def test_each_video_is_ordered_once_and_stored_once(house: House, witness: Witness) -> None:
+def test_each_video_is_ordered_once_and_stored_once(
+    house: House, workers: Workers, outcomes: Outcomes
+) -> None:
     person = house.new_person()
-    with house.worker() as one, house.worker() as two:
-        first = person.store(house.world.source.serve("/first.mp4", Manners(size=MIB)))
-        house.wait_for(first, "ready")  # at least one of them has started
-        house.pause(one, two)
-        generated, stored = _generated(house), _stored(house)
-        house.rows(DOUBLE, database="queue.db")
-        one.go_on()
-        two.go_on()
-        for video_id in generated + stored:
-            house.wait_for(video_id, "ready")
-            assert len(house.rows(CLAIMS, video_id)) == 1
-            kind = "queued" if video_id in stored else "generating"
-            witness.saw(f"{kind}: two tasks for one video", RACE, video_id, "stored once")
+    one, two = workers.running(2)
+    first = person.store(house.world.source.serve("/first.mp4", Manners(size=MIB)))
+    house.wait_for(first, "ready")  # at least one of them has started
+    house.pause(one, two)
+    generated, stored = _generated(house), _stored(house)
+    house.rows(DOUBLE, database="queue.db")
+    one.go_on()
+    two.go_on()
+    for video_id in generated + stored:
+        house.wait_for(video_id, "ready")
+        assert len(house.rows(CLAIMS, video_id)) == 1
+        kind = "queued" if video_id in stored else "generating"
+        outcomes.record(f"{kind}: two tasks for one video", RACE, video_id, "stored once")
 
 
 def _generated(house: House) -> list[str]:

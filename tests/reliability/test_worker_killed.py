@@ -1,11 +1,11 @@
 """A worker killed by SIGKILL with a dozen videos, each at another stage: none is lost."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.reliability.evidence import WORKER, Witness
+from tests.reliability.conftest import Workers
+from tests.reliability.outcomes import WORKER, Outcomes
 from tests.reliability.stages import THREE_PARTS, Stages, order_of, report_ready
 from tests.support.product import House
 from videovault.services.transfer.engine.types import PART_BYTES
@@ -30,7 +30,7 @@ ANSWERED = "generating: answered, not recorded yet"
 READY = ("queued", "claimed", "after_an_upload_was_begun", "after_complete", "before_the_poster")
 DELETED = ("deleted_while_it_is_stored", "while_its_objects_are_deleted")
 
-Struck = dict[str, str]
+Interrupted = dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -39,86 +39,91 @@ def stages(house: House) -> Stages:
 
 
 @pytest.fixture(scope="module")
-def struck(house: House, stages: Stages) -> Iterator[Struck]:
+def interrupted(house: House, workers: Workers, stages: Stages) -> Interrupted:
     """A video for each stage; their worker is dead, its leases have expired, and another worker runs."""
-    with house.worker() as worker, ExitStack() as until_killed:
+    [worker] = workers.running(1)
+    with ExitStack() as until_killed:
         videos = {NAMES[stage]: getattr(stages, stage)() for stage in NAMES}
         videos[ANSWERED] = stages.after_the_generator_answered(until_killed)
         worker.kill()
-    stages.let_go()
+    stages.release()
     house.leases_run_out()
-    with house.worker():
-        yield videos
+    workers.running(1)
+    return videos
 
 
 @pytest.mark.parametrize("stage", [NAMES[stage] for stage in READY])
 def test_a_video_is_taken_over_and_becomes_ready(
-    house: House, struck: Struck, witness: Witness, stage: str
+    house: House, interrupted: Interrupted, outcomes: Outcomes, stage: str
 ) -> None:
-    house.wait_for(struck[stage], "ready")
-    witness.saw(stage, WORKER, struck[stage])
+    house.wait_for(interrupted[stage], "ready")
+    outcomes.record(stage, WORKER, interrupted[stage])
 
 
 def test_a_transfer_resumes_after_the_parts_that_s3_has(
-    house: House, stages: Stages, struck: Struck, witness: Witness
+    house: House, stages: Stages, interrupted: Interrupted, outcomes: Outcomes
 ) -> None:
     stage = NAMES["after_two_parts"]
-    house.wait_for(struck[stage], "ready")
+    house.wait_for(interrupted[stage], "ready")
     missing = THREE_PARTS - 2 * PART_BYTES  # closed connections had a little more in flight
-    assert stages.bytes_sent(struck[stage]) < THREE_PARTS + missing + PART_BYTES // 2
-    witness.saw(stage, WORKER, struck[stage], "the two parts are not read again")
+    assert stages.bytes_sent(interrupted[stage]) < THREE_PARTS + missing + PART_BYTES // 2
+    outcomes.record(stage, WORKER, interrupted[stage], "the two parts are not read again")
 
 
 def test_a_ready_video_without_its_sidecar_gets_it_later(
-    house: House, struck: Struck, witness: Witness
+    house: House, interrupted: Interrupted, outcomes: Outcomes
 ) -> None:
     stage = NAMES["before_the_sidecar"]
-    house.wait_for(struck[stage], "ready")
-    sidecar = house.row(struck[stage])["s3_key"].rpartition("/")[0] + "/video.json"
+    house.wait_for(interrupted[stage], "ready")
+    sidecar = house.row(interrupted[stage])["s3_key"].rpartition("/")[0] + "/video.json"
     house.age("videos", "sidecar_due_at")
     house.until(lambda: sidecar in house.world.objects())
-    witness.saw(stage, WORKER, struck[stage], "the sidecar is written later")
+    outcomes.record(stage, WORKER, interrupted[stage], "the sidecar is written later")
 
 
 @pytest.mark.parametrize("stage", [NAMES[stage] for stage in DELETED])
-def test_a_deletion_is_finished(house: House, struck: Struck, witness: Witness, stage: str) -> None:
-    house.until(lambda: not house.row(struck[stage]))
-    witness.saw(stage, WORKER, struck[stage])
+def test_a_deletion_is_finished(
+    house: House, interrupted: Interrupted, outcomes: Outcomes, stage: str
+) -> None:
+    house.until(lambda: not house.row(interrupted[stage]))
+    outcomes.record(stage, WORKER, interrupted[stage])
 
 
 def test_a_sent_order_is_not_repeated_and_its_report_is_accepted(
-    house: House, struck: Struck, witness: Witness
+    house: House, interrupted: Interrupted, outcomes: Outcomes
 ) -> None:
     stage = NAMES["before_the_generator_answers"]
-    video_id = struck[stage]
+    video_id = interrupted[stage]
     assert house.row(video_id)["status"] == "generating"
     assert report_ready(house, order_of(house, video_id)).status_code == 202
     house.wait_for(video_id, "ready")
-    witness.saw(stage, WORKER, video_id, "its callback brought the video")
+    outcomes.record(stage, WORKER, video_id, "its callback brought the video")
 
 
 def test_a_response_lost_with_its_worker_fails_at_the_deadline_and_can_be_retried(
-    house: House, struck: Struck, witness: Witness
+    house: House, interrupted: Interrupted, outcomes: Outcomes
 ) -> None:
     """The render is paid for, so it is not ordered again automatically; a late callback is accepted."""
-    video_id = struck[ANSWERED]
+    video_id = interrupted[ANSWERED]
     fails_at_its_deadline(house, video_id)
     assert report_ready(house, order_of(house, video_id)).status_code == 202
     house.wait_for(video_id, "ready")
-    witness.saw(ANSWERED, WORKER, video_id, "failed at its deadline, then a late callback brought the video")
+    outcomes.record(
+        ANSWERED, WORKER, video_id, "failed at its deadline, then a late callback brought the video"
+    )
 
 
 def test_a_video_that_never_arrives_fails_at_its_deadline_and_is_rendered_again_only_on_request(
-    house: House, stages: Stages, struck: Struck, witness: Witness
+    house: House, stages: Stages, interrupted: Interrupted, outcomes: Outcomes
 ) -> None:
     stage = NAMES["never_answered"]
-    video_id = struck[stage]
+    video_id = interrupted[stage]
     fails_at_its_deadline(house, video_id)
     owner = stages.owners[video_id]
     assert owner.seen(video_id)["retry"] == "generation"
     owner.retry(video_id)
     house.wait_for(video_id, "ready")
-    witness.saw(stage, WORKER, video_id, "failed at its deadline, then its owner had it rendered again")
+    outcomes.record(stage, WORKER, video_id, "failed at its deadline, then its owner had it rendered again")
 
 
 def fails_at_its_deadline(house: House, video_id: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.conftest import WRITE
-from tests.reliability.evidence import NAME, Witness
+from tests.reliability.outcomes import NAME, Outcomes
 from tests.support.documents import RELIABILITY, in_document
 from tests.support.product import House
 
@@ -19,12 +19,12 @@ def test_bucket_and_database_agree_afterwards(house: House) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_the_table_matches_the_results(request: pytest.FixtureRequest, witness: Witness) -> None:
+def test_the_table_matches_the_results(request: pytest.FixtureRequest, outcomes: Outcomes) -> None:
     """After a change: `python -m pytest tests/reliability --write-reliability`."""
     if not _all_were_run(request):
         pytest.skip("only some of the tests whose outcomes the table holds were run")
     is_written = bool(request.config.getoption(WRITE, default=False))
-    assert in_document(RELIABILITY, NAME, witness.table, is_written=is_written) == witness.table
+    assert in_document(RELIABILITY, NAME, outcomes.table, is_written=is_written) == outcomes.table
 
 
 def _all_were_run(request: pytest.FixtureRequest) -> bool:

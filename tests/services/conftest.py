@@ -116,11 +116,19 @@ def proxy(
 
 
 @pytest.fixture
-def queued(anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No probe, whose process takes a tenth of a second of CPU time: it finds nothing in made-up bytes."""
+    monkeypatch.setattr(probe, "probe_video", lambda _url, _container: None)
+
+
+@pytest.fixture
+def queued(request: pytest.FixtureRequest, anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
     """A queued video at ``/video.mp4``."""
     del proxy
 
     def queue(manners: Manners) -> str:
+        if manners.body is None:
+            request.getfixturevalue("unprobed")
         url = server.serve("/video.mp4", manners)
         return gallery.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
 

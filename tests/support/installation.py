@@ -1,5 +1,6 @@
 """An installation of the test's own: settings, database, queue and bucket that no other test sees."""
 
+import functools
 import itertools
 import os
 import shutil
@@ -11,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from moto import backends
 from moto.server import ThreadedMotoServer
 from sqlalchemy import Connection, Dialect, Engine, Pool, event
 
@@ -54,6 +57,18 @@ def _nothing_of_the_developers(tmp_path_factory: pytest.TempPathFactory) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("nobodys"))
         patch.setenv("PYTHONPATH", str(ROOT))  # programs that tests start find the product from there
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_read_again() -> Iterator[None]:
+    """httpx reads all certificates for each client (24 ms of CPU time), and moto lists its folder for each request."""
+    modules = tuple(backends.list_of_moto_modules())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends, "list_of_moto_modules", lambda: modules)
+        patch.setattr(
+            "httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context)
+        )
         yield
 
 

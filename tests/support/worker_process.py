@@ -1,24 +1,29 @@
 """Workers reduced to one video each, for tests that kill them: `python -m tests.support.worker_process`.
 
-It takes the id of a video from its standard input, then either ``kill`` or ``wait``, and says ``ended`` once the
-worker has. Workers are forked from here: importing everything, and learning what S3 is, takes longer than most of what
+Its input is a line of JSON with a video's id and the environment of its worker, and then ``kill`` or ``wait``; it prints
+``ended`` once the worker has ended. Workers are forked from here: importing everything takes longer than most of what
 they do.
 """
 
+import json
 import os
 import signal
 import sys
 
-from videovault.gateways import source, storage
+import boto3
+
 from videovault.services.transfer import pipeline
 
 
 def main() -> None:
-    storage.connected(), source.connected()  # which opens no connection yet
-    while video_id := sys.stdin.readline().strip():
+    boto3.client("s3", region_name="us-east-1")  # reads the description of S3's calls
+    while line := sys.stdin.readline():
+        video_id, environment = json.loads(line)
         worker = os.fork()
         if worker == 0:
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # its log is no answer
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for its log
+            os.environ.clear()
+            os.environ.update(environment)
             pipeline.produce(video_id, stopping=lambda: False)
             return
         if sys.stdin.readline() == "kill\n":

@@ -2,7 +2,10 @@
 
 import zlib
 
+import pytest
+
 from tests.services.conftest import SCRIPT, Row
+from tests.support.postgres import _created
 from videovault import security
 from videovault.db import transaction
 from videovault.gateways import storage
@@ -12,6 +15,12 @@ from videovault.services.core import lifecycle
 from videovault.services.core.naming import POSTER_NAME, folder
 from videovault.services.videos import sidecar
 from videovault.services.videos.integrity import TAG
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: str, migrated_postgres: str) -> str:
+    """DATABASE_URL of a PostgreSQL database with all tables and nothing in them."""
+    return _created(postgres_server, migrated_postgres)
 
 
 def put_video(owner_id: str, title: str, film: bytes, row: Row, **columns: object) -> Video:

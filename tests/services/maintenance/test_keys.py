@@ -105,9 +105,7 @@ def test_old_key_that_opens_nothing_is_refused_as_wrong(configure: Configure) ->
 
 
 @pytest.mark.usefixtures("known")
-def test_changed_key_needs_the_old_one_until_everything_is_resealed(
-    configure: Configure,
-) -> None:
+def test_changed_key_needs_the_old_one_until_everything_is_resealed(configure: Configure) -> None:
     old = settings().installation.secret_key
     configure(SECRET_KEY=ONE_KEY, SECRET_KEY_OLD=old)
     keys.verify_keys()
@@ -164,9 +162,7 @@ def test_admin_created_before_the_key_does_not_block_the_first_start() -> None:
     assert len(canaries()) == 1
 
 
-def test_second_machine_with_another_key_is_refused_before_the_first_account(
-    configure: Configure,
-) -> None:
+def test_second_machine_with_another_key_is_refused_before_the_first_account(configure: Configure) -> None:
     keys.verify_keys()
     configure(SECRET_KEY=ONE_KEY)
     with pytest.raises(ConfigurationError, match="not the one"):

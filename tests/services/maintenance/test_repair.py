@@ -21,7 +21,7 @@ from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.accounts import accounts, sessions
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
-from videovault.services.maintenance import repair as maintenance_repair
+from videovault.services.maintenance import repair
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
 
@@ -35,23 +35,21 @@ def test_failed_step_does_not_stop_the_others() -> None:
     def failing() -> None:
         raise RuntimeError
 
-    maintenance_repair.run_all(
-        postponed, lambda: taken.append("second"), failing, lambda: taken.append("last")
-    )
+    repair.run_all(postponed, lambda: taken.append("second"), failing, lambda: taken.append("last"))
     assert taken == ["second", "last"]
 
 
 def test_unreachable_queue_does_not_stop_the_other_steps(anna: Caller, moto_s3: Storage) -> None:
     del moto_s3
     insert_video(anna, Status.QUEUED, ago=60)
-    doomed = insert_video(anna, Status.DELETING)
+    to_delete = insert_video(anna, Status.DELETING)
 
     def broken(_video_id: str) -> None:
         raise OSError
 
-    maintenance_repair.repair(enqueue=broken)
+    repair.repair(enqueue=broken)
     with reading() as session:
-        assert session.get(Video, doomed) is None
+        assert session.get(Video, to_delete) is None
 
 
 def test_expired_sessions_are_purged_and_others_stay(anna: Caller) -> None:
@@ -81,21 +79,21 @@ def test_concurrent_repairs_repair_once(
     cancelled = _with_upload(anna, Status.FAILED, moto_s3)
     kept = _with_upload(anna, Status.FAILED, moto_s3, upload_kept_until=utcnow() + LONG_AGO)
     half_cleared = _with_upload(anna, Status.FAILED, moto_s3, heartbeat_at=utcnow() - LONG_AGO)
-    doomed = [_with_upload(anna, Status.DELETING, moto_s3) for _ in range(5)]
+    to_delete = [_with_upload(anna, Status.DELETING, moto_s3) for _ in range(5)]
     held = insert_video(anna, Status.DELETING, heartbeat_at=utcnow())
-    together, told = Barrier(2), list[str]()
+    together, enqueued = Barrier(2), list[str]()
 
-    def repair(_machine: int) -> None:
+    def run(_machine: int) -> None:
         together.wait()
-        maintenance_repair.repair(enqueue=told.append)
-        maintenance_repair.clean_up()
+        repair.repair(enqueue=enqueued.append)
+        repair.clean_up()
 
     with ThreadPoolExecutor(2) as machines:
-        list(machines.map(repair, range(2)))
+        list(machines.map(run, range(2)))
 
     assert (row(dead).status, row(dead).reserved_bytes) == (Status.QUEUED, 0)
     assert (row(late).status, row(late).error_code) == (Status.FAILED, "GENERATION_TIMED_OUT")
-    assert forgotten in told
+    assert forgotten in enqueued
     for cleared in (cancelled, half_cleared):
         assert (row(cleared).upload_id, row(cleared).heartbeat_at) == (None, None)
     assert row(held).status == Status.DELETING
@@ -103,10 +101,10 @@ def test_concurrent_repairs_repair_once(
     assert list(moto_s3.keys()) == []
     with reading() as session:
         assert {one.video_id for one in session.exec(select(UploadPart))} == {kept}
-        assert not session.exec(select(Video).where(col(Video.id).in_(doomed))).all()
+        assert not session.exec(select(Video).where(col(Video.id).in_(to_delete))).all()
         happened = [(event.video_id, event.kind) for event in session.exec(select(Event))]
     expected = [(None, "register"), (dead, "status"), (late, "status"), (late, "generation_failed")]
-    assert Counter(happened) == Counter([*expected, *((one, "deleted") for one in doomed)])
+    assert Counter(happened) == Counter([*expected, *((one, "deleted") for one in to_delete)])
 
 
 def _with_upload(owner: Caller, status: Status, bucket: Storage, **values: Any) -> str:

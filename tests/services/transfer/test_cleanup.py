@@ -9,14 +9,13 @@ import pytest
 
 from tests.services.conftest import SCRIPT, Queued, Row
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy
-from tests.support.videos import TransferThread, insert_video, is_storage_empty, never
+from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, set_columns
 from videovault.clock import utcnow
-from videovault.db import transaction
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
-from videovault.models import Status, Video
+from videovault.models import Status
 from videovault.services.admin import rescue
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
@@ -26,7 +25,10 @@ from videovault.services.maintenance import repair
 from videovault.services.transfer import pipeline, scheduler
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
-FILM = Manners(size=2 * MIB)
+FILM = Manners(size=5000)
+
+
+pytestmark = pytest.mark.usefixtures("unprobed")
 
 
 @pytest.fixture
@@ -36,8 +38,7 @@ def sent_by_a_dead_worker(anna: Caller, proxy: S3Proxy, row: Row) -> str:
     video_id = insert_video(anna, Status.STORING, ago=60, heartbeat_at=utcnow() - LONG_AGO)
     key = f"{folder(row(video_id))}1000000000000_a.mp4"
     storage.connected().put(key, b"whole", Description("video/mp4"))
-    with transaction() as session:
-        session.get_one(Video, video_id).s3_key = key
+    set_columns(video_id, s3_key=key)
     scheduler.requeue_expired()
     assert row(video_id).status == Status.QUEUED
     return video_id

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Thread
 
 import pytest
 
 from tests.services.conftest import Row
 from tests.support.generator import Generator
 from tests.support.media import HEIGHT, SECONDS, WIDTH
-from tests.support.videos import insert_video, never, set_columns
+from tests.support.videos import ignore_job, insert_video, never, set_columns
 from videovault.clock import utcnow
 from videovault.errors import Conflict, RateLimited
 from videovault.gateways.storage import Storage
@@ -22,10 +21,6 @@ from videovault.services.transfer import pipeline, scheduler
 from videovault.services.videos import gallery
 
 Generating = Callable[[], Video]
-
-
-def ignore_job(_video_id: str) -> None:
-    """The tests run the job themselves."""
 
 
 @pytest.mark.parametrize(
@@ -149,21 +144,6 @@ def test_only_failed_videos_are_retried_and_only_those_in_work_cancelled(
     pipeline.produce(video.id, stopping=never)
     with pytest.raises(Conflict):
         pipeline.cancel(anna, video.id)
-
-
-def test_a_cancelled_transfer_stops_and_leaves_nothing(
-    generator: Generator, anna: Caller, moto_s3: Storage, row: Row
-) -> None:
-    stored = gallery.store_link(anna, generator.file("slow.mp4"), anna.email, enqueue=ignore_job)
-    work = Thread(target=pipeline.produce, args=(stored.video_id,), kwargs={"stopping": never})
-    work.start()
-    while row(stored.video_id).status != Status.STORING:
-        work.join(0.05)
-    pipeline.cancel(anna, stored.video_id)
-    work.join(20)
-    assert not work.is_alive()
-    assert row(stored.video_id).error_code == "CANCELLED"
-    assert list(moto_s3.keys()) == []
 
 
 @pytest.mark.usefixtures("moto_s3")

@@ -7,9 +7,9 @@ import pytest
 from sqlmodel import select
 
 from tests.services.conftest import Row
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import Manners, NaughtyServer
 from tests.support.s3_proxy import S3Proxy
-from tests.support.videos import insert_video, is_storage_empty, never
+from tests.support.videos import ignore_job, insert_video, is_storage_empty, never, set_columns
 from videovault.clock import read_db_now, utcnow
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput, UnsafeUrl, VideoNotFound
@@ -23,13 +23,11 @@ from videovault.services.transfer import pipeline, scheduler
 from videovault.services.transfer.store import MAX_REFUSED
 from videovault.services.videos import gallery
 
+pytestmark = pytest.mark.usefixtures("unprobed")
+
 PATH = "/video.mp4"
-GOOD = Manners(size=MIB)
+GOOD = Manners(size=5000)
 PRESIGNED = "https://films.example/a b/cafe\u0301.mp4?X-Amz-Security-Token="
-
-
-def ignore_job(_video_id: str) -> None:
-    """The tests run the job themselves."""
 
 
 def refusing(status: int) -> Manners:
@@ -70,8 +68,7 @@ def test_a_finished_video_is_fetched_once_it_appears(
     pipeline.produce(video_id, stopping=never)  # not before it is due
     assert (row(video_id).status, len(server.seen(PATH))) == (Status.QUEUED, 1)
     due(video_id)
-    with transaction() as session:
-        session.get_one(Video, video_id).updated_at = utcnow() - scheduler.STRANDED_AFTER
+    set_columns(video_id, updated_at=utcnow() - scheduler.STRANDED_AFTER)
     enqueued: list[str] = []
     repair.repair(enqueue=enqueued.append)  # as the worker does periodically
     assert enqueued == [video_id]
@@ -140,9 +137,9 @@ def test_a_report_with_another_url_is_accepted_while_the_first_is_refused(
     video_id = generated(anna, server.serve("/late.mp4", refusing(404)))
     pipeline.produce(video_id, stopping=never)
     generator = callbacks.signed_generator_caller(video_id)
-    said = Report(anna.user_id, video_id, "ready", server.serve(PATH, GOOD))
-    assert callbacks.apply(generator, said, enqueue=ignore_job).changed
-    assert not callbacks.apply(generator, said, enqueue=ignore_job).changed
+    report = Report(anna.user_id, video_id, "ready", server.serve(PATH, GOOD))
+    assert callbacks.apply(generator, report, enqueue=ignore_job).changed
+    assert not callbacks.apply(generator, report, enqueue=ignore_job).changed
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.READY
 
@@ -237,8 +234,8 @@ def test_a_url_is_stored_unchanged_on_every_database(anna: Caller, row: Row) -> 
         video_id = gallery.store_link(anna, url, anna.email, enqueue=ignore_job).video_id
         assert row(video_id).source_url == url
         waiting = insert_video(anna, Status.GENERATING, requested_at=utcnow(), hook="Look")
-        said = Report(anna.user_id, waiting, "ready", url)
-        assert callbacks.apply(callbacks.signed_generator_caller(waiting), said, enqueue=ignore_job).changed
+        report = Report(anna.user_id, waiting, "ready", url)
+        assert callbacks.apply(callbacks.signed_generator_caller(waiting), report, enqueue=ignore_job).changed
         with reading() as session:
             video = session.get_one(Video, waiting)
             assert video.source_url == url
@@ -277,7 +274,7 @@ def test_the_source_names_the_video_unless_a_user_has(
     renamed: str,
     title: str,
 ) -> None:
-    url = server.serve(PATH, Manners(body=payload(5000), headers=headers))
+    url = server.serve(PATH, Manners(size=5000, headers=headers))
     video_id = gallery.store_link(anna, url, anna.email, given, enqueue=ignore_job).video_id
     if renamed:
         gallery.rename(anna, video_id, renamed)

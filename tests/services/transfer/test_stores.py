@@ -13,7 +13,7 @@ import pytest
 from tests.services.conftest import Queued, Row
 from tests.support.documents import ROOT, in_document, table
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.misbehaving_server import Manners, payload
 from tests.support.s3_proxy import Behaviour, S3Proxy
 from tests.support.stores import (
     WRITE,
@@ -42,13 +42,14 @@ from videovault.models import Status
 from videovault.services.admin import checks, health
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline
+from videovault.services.transfer.engine.types import PART_BYTES
 from videovault.services.videos import deletion, gallery
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("unprobed")]
 
 STORES, NAME = ROOT / "docs" / "stores.md", "what was seen"
 HEAD = ("The store", "Stored", "Played by a link", "Deleted", "What System says")
-SIZE, SMALL = 9 * MIB + 4321, MIB  # two parts, and none
+TWO_PARTS, SMALL = PART_BYTES + 4321, 64 * 1024
 USUAL = (
     "A small object was stored, read, linked, sent in parts and deleted.",
     "Checksums: CRC-32 with every call.",
@@ -70,16 +71,16 @@ class Case:
     name: str
     behaviour: Callable[[], Behaviour]
     expect: tuple[str, str, str, str]
+    size: int = SMALL
     versioned: bool = False
     settings: dict[str, str] = field(default_factory=dict)
-    size: int = SIZE
     ready: bool = True
 
 
 YES = ("yes, by CRC-32", "yes", "yes", "ok")
 MD5 = ("yes, by MD5", "yes", "yes", "ok")
 CASES = [
-    Case("AWS S3", Behaviour, YES),
+    Case("AWS S3", Behaviour, YES, TWO_PARTS),
     Case(
         "in eu-central-1, named so",
         lambda: LiesIn("eu-central-1"),
@@ -97,22 +98,30 @@ CASES = [
         ),
         ready=False,
     ),
-    Case("400 for any checksum", KnowsNoChecksums, MD5),
-    Case("501 for any checksum", ImplementsNoChecksums, MD5),
-    Case("InvalidPart where Complete lists checksums", ChecksumsBreakComplete, YES),
-    Case("InvalidPart where parts carried checksums", ChecksumsBreakParts, MD5),
-    Case("SignatureDoesNotMatch for a part with a checksum", ChecksumsBreakSignatures, MD5),
-    Case("refuses a checksum of UploadPart once", lambda: RefusesOnce("UploadPart"), YES),
+    Case("400 for any checksum", KnowsNoChecksums, MD5, TWO_PARTS),
+    Case("501 for any checksum", ImplementsNoChecksums, MD5, TWO_PARTS),
+    Case("InvalidPart where Complete lists checksums", ChecksumsBreakComplete, YES, TWO_PARTS),
+    Case("InvalidPart where parts carried checksums", ChecksumsBreakParts, MD5, TWO_PARTS),
+    Case("SignatureDoesNotMatch for a part with a checksum", ChecksumsBreakSignatures, MD5, TWO_PARTS),
+    Case("refuses a checksum of UploadPart once", lambda: RefusesOnce("UploadPart"), YES, TWO_PARTS),
     Case(
-        "refuses a checksum of CreateMultipartUpload once", lambda: RefusesOnce("CreateMultipartUpload"), YES
+        "refuses a checksum of CreateMultipartUpload once",
+        lambda: RefusesOnce("CreateMultipartUpload"),
+        YES,
+        TWO_PARTS,
     ),
-    Case("Object Lock: a proof with every PUT", LocksObjects, YES),
-    Case("Object Lock, knowing Content-MD5 only", lambda: LocksObjects(takes_checksums=False), MD5),
+    Case("Object Lock: a proof with every PUT", LocksObjects, YES, TWO_PARTS),
     Case(
-        "400 for any checksum, ETags that are no MD5", OpaqueETags, ("yes, read back", *MD5[1:]), size=SMALL
+        "Object Lock, knowing Content-MD5 only", lambda: LocksObjects(takes_checksums=False), MD5, TWO_PARTS
     ),
-    Case("HEAD answers 404 for a while after a write", lambda: ShowsLate(2), YES),
-    Case("HEAD and GET answer 404 for a while after a write", lambda: ShowsLate(1, also_get=True), YES),
+    Case("400 for any checksum, ETags that are no MD5", OpaqueETags, ("yes, read back", *MD5[1:])),
+    Case("HEAD answers 404 for a while after a write", lambda: ShowsLate(2), YES, TWO_PARTS),
+    Case(
+        "HEAD and GET answer 404 for a while after a write",
+        lambda: ShowsLate(1, also_get=True),
+        YES,
+        TWO_PARTS,
+    ),
     Case("adds metadata of its own", AddsMetadata, YES),
     Case("keeps no metadata", ForgetsMetadata, YES),
     Case("copies nothing", CopiesNothing, YES),
@@ -120,8 +129,9 @@ CASES = [
         "lists no unfinished uploads",
         lambda: Denies(("ListMultipartUploads",), "No", 501, "NotImplemented"),
         YES,
+        TWO_PARTS,
     ),
-    Case("away when a transfer begins", lambda: IsAway(3), YES),
+    Case("away when a transfer begins", lambda: IsAway(3), YES, TWO_PARTS),
     Case(
         "KMS denied",
         lambda: Denies(("PutObject", "CreateMultipartUpload"), KMS),
@@ -183,7 +193,7 @@ def test_a_store(
     if row(video_id).status == Status.READY:
         cells[1] = _played(case, anna, video_id)
         cells[2] = _deleted(anna, video_id, moto_s3)
-    cells[3] = _said(case, anna)
+    cells[3] = _shown_on_system_page(case, anna)
     for cell, expected in zip(cells, case.expect, strict=True):
         assert cell.startswith(expected)
     if "warning" not in cells[3]:
@@ -198,8 +208,8 @@ def _stored(case: Case, behaviour: Behaviour, video_id: str, row: Row, past_the_
         assert not list(past_the_proxy.uploads())
         return f"no: {found.error_message}"
     key = str(found.s3_key)
-    assert past_the_proxy.read(key, SIZE + 1) == payload(case.size)
-    assert past_the_proxy.read(f"{key.rpartition('/')[0]}/video.json", SIZE)
+    assert past_the_proxy.read(key, TWO_PARTS + 1) == payload(case.size)
+    assert past_the_proxy.read(f"{key.rpartition('/')[0]}/video.json", SMALL)
     if isinstance(behaviour, OpaqueETags) and behaviour.read_back:
         return "yes, read back"
     return f"yes, by {storage.connected().capabilities.checksum_for(S3Call.PART)}"
@@ -226,11 +236,11 @@ def _deleted(caller: Caller, video_id: str, past_the_proxy: Storage) -> str:
     return f"hidden: {kept}"
 
 
-def _said(case: Case, admin: Caller) -> str:
+def _shown_on_system_page(case: Case, admin: Caller) -> str:
     found = checks.start(admin, "storage", jobs_waiting=lambda: 0).result()
     is_ready = health.start({})["s3"].result(30) == health.OK
     assert is_ready == case.ready
-    unusual = [said for said in (found.found, *found.details) if said not in USUAL]
+    unusual = [line for line in (found.found, *found.details) if line not in USUAL]
     return " ".join([f"{found.state}:", *unusual]) if unusual else found.state
 
 

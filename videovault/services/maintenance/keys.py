@@ -1,7 +1,8 @@
 """Secret keys: check at start that the configured ones open the database, replace lost ones, and reseal rows.
 
 A canary is a known text sealed with a key. Each key that seals rows has one, so that a start without any of these
-keys is refused. The current key gets its canary at its first start, and ``reseal`` deletes the others.
+keys is refused. The current key gets its canary at its first start, and ``reseal`` deletes the others. After a change
+of SECRET_KEY, rows are resealed when they are next changed, or all at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,6 +35,15 @@ class Rekeyed:
 
     replaced: int = 0
     kept: int = 0
+
+
+@dataclass
+class Resealed:
+    """The numbers of resealed rows, of rows sealed with the current key, and of rows that no configured key opens."""
+
+    resealed: int = 0
+    current: int = 0
+    unopened: int = 0
 
 
 def verify_keys() -> None:
@@ -93,6 +103,38 @@ def count_unopenable() -> Rekeyed:
                 done.kept += opens
                 done.replaced += not opens
     return done
+
+
+def reseal_videos() -> Resealed:
+    """Reseal the keys of all videos. Idempotent, and safe while everything runs."""
+    done = Resealed()
+    for page in _pages():
+        with transaction() as session:
+            for video_id in page:
+                video = session.get(Video, video_id)
+                if video is not None:
+                    _count(done, _opens_video(video), reseal_key(session, video))
+    return done
+
+
+def reseal_idempotency_keys() -> Resealed:
+    """Reseal the responses that are stored for idempotency keys."""
+    done = Resealed()
+    with transaction() as session:
+        kept = select(IdempotencyKey).where(col(IdempotencyKey.sealed_answer).is_not(None))
+        for entry in session.exec(kept.with_for_update()):
+            owner, video_id, sealed = entry.user_id, str(entry.video_id), str(entry.sealed_answer)
+            opens = security.unseal(sealed, owner_id=owner, video_id=video_id) is not None
+            fresh = security.reseal(sealed, owner_id=owner, video_id=video_id)
+            entry.sealed_answer = fresh or sealed
+            _count(done, opens, fresh is not None)
+    return done
+
+
+RESEALERS: dict[str, Callable[[], Resealed]] = {
+    "secret keys of videos": reseal_videos,
+    "stored responses": reseal_idempotency_keys,
+}
 
 
 def delete_old_canaries() -> None:
@@ -155,59 +197,6 @@ def _pages() -> Iterator[list[str]]:
         last = found[-1]
 
 
-def _key_file() -> str:
-    return str(settings().data_dir / installation.FILE_NAME)
-
-
-def _remedy() -> str:
-    unusable = " (the present value does not open it)" if settings().secret_key_old.get_secret_value() else ""
-    return REMEDY.format(file=_key_file(), unusable=unusable)
-
-
-# After a change of SECRET_KEY, rows are resealed when they are next changed, or all at once.
-
-
-@dataclass
-class Resealed:
-    """The numbers of resealed rows, of rows sealed with the current key, and of rows that no configured key opens."""
-
-    resealed: int = 0
-    current: int = 0
-    unopened: int = 0
-
-
-def reseal_videos() -> Resealed:
-    """Reseal the keys of all videos. Idempotent, and safe while everything runs."""
-    done = Resealed()
-    for page in _pages():
-        with transaction() as session:
-            for video_id in page:
-                video = session.get(Video, video_id)
-                if video is not None:
-                    _count(done, _opens_video(video), reseal_key(session, video))
-    return done
-
-
-def reseal_idempotency_keys() -> Resealed:
-    """Reseal the responses that are stored for idempotency keys."""
-    done = Resealed()
-    with transaction() as session:
-        kept = select(IdempotencyKey).where(col(IdempotencyKey.sealed_answer).is_not(None))
-        for entry in session.exec(kept.with_for_update()):
-            owner, video_id, sealed = entry.user_id, str(entry.video_id), str(entry.sealed_answer)
-            opens = security.unseal(sealed, owner_id=owner, video_id=video_id) is not None
-            fresh = security.reseal(sealed, owner_id=owner, video_id=video_id)
-            entry.sealed_answer = fresh or sealed
-            _count(done, opens, fresh is not None)
-    return done
-
-
-RESEALERS: dict[str, Callable[[], Resealed]] = {
-    "secret keys of videos": reseal_videos,
-    "stored responses": reseal_idempotency_keys,
-}
-
-
 def _count(done: Resealed, opens: bool, resealed: bool) -> None:
     if not opens:
         done.unopened += 1
@@ -215,3 +204,12 @@ def _count(done: Resealed, opens: bool, resealed: bool) -> None:
         done.resealed += 1
     else:
         done.current += 1
+
+
+def _key_file() -> str:
+    return str(settings().data_dir / installation.FILE_NAME)
+
+
+def _remedy() -> str:
+    unusable = " (the present value does not open it)" if settings().secret_key_old.get_secret_value() else ""
+    return REMEDY.format(file=_key_file(), unusable=unusable)

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from videovault import db, logs
 from videovault.errors import VideoVaultError
 from videovault.services.accounts import accounts, sessions
-from videovault.services.accounts import accounts as accounts_deletion
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import budget, callbacks, orders, webhook_log
 from videovault.services.notifications import outbox
 from videovault.services.transfer import cleanup, lease, response_video, scheduler
-from videovault.services.videos import deletion as videos_deletion
-from videovault.services.videos import sidecar
+from videovault.services.videos import deletion, sidecar
 
 Step = Callable[[], object]
 
@@ -63,8 +61,8 @@ def repair(*, enqueue: Enqueue) -> None:
         response_video.release_expired,
         orders.fail_overdue,
         enqueue_stranded,
-        videos_deletion.finish_pending,
-        accounts_deletion.finish_closing,
+        deletion.finish_pending,
+        accounts.finish_closing,
         cleanup.clean_up_failed,
         sidecar.write_due,
     )

@@ -1,4 +1,7 @@
-"""The registry of worker processes: each sends a heartbeat while it runs and deregisters on shutdown."""
+"""Heartbeats of workers: the lease on the row of each video in work, and the registry of the worker processes.
+
+A lease records the progress and detects when the work must stop. A worker process deregisters on shutdown.
+"""
 
 import socket
 import threading
@@ -20,54 +23,10 @@ from videovault.models import Video, Worker
 from videovault.services.core import lifecycle
 from videovault.services.core.quota import SpaceReservation
 
-BEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 0.5  # of a lease
+BEAT_SECONDS = 5.0  # of a worker process
 SILENT_AFTER = timedelta(seconds=20)
 KEEP_SILENT_FOR = timedelta(days=1)
-
-
-class WorkerRegistration:
-    """The entry of this process, which runs up to ``at_once`` transfers."""
-
-    def __init__(self, at_once: int) -> None:
-        self._id = uuid4().hex
-        self._at_once = at_once
-
-    def beat(self) -> None:
-        """Record that this worker is alive."""
-        with transaction(essential=True) as session:
-            at = read_db_now(session)
-            row = session.get(Worker, self._id) or self._new_row(at)
-            row.seen_at = at
-            session.add(row)
-
-    def deregister(self) -> None:
-        """Remove the entry on an orderly shutdown."""
-        with transaction(essential=True) as session:
-            session.exec(delete(Worker).where(col(Worker.id) == self._id))
-
-    def _new_row(self, at: datetime) -> Worker:
-        host = socket.gethostname()[:100]
-        return Worker(id=self._id, host=host, at_once=self._at_once, started_at=at, seen_at=at)
-
-
-def list_workers() -> tuple[list[Worker], list[Worker]]:
-    """The workers that are alive, and those that fell silent within a day; both by latest heartbeat first."""
-    with reading() as session:
-        silent_before = read_db_now(session) - SILENT_AFTER
-        workers = session.exec(select(Worker).order_by(col(Worker.seen_at).desc())).all()
-    alive = [worker for worker in workers if worker.seen_at >= silent_before]
-    return alive, [worker for worker in workers if worker.seen_at < silent_before]
-
-
-def purge() -> None:
-    """Delete workers that have been silent for a day."""
-    with transaction() as session:
-        session.exec(delete(Worker).where(col(Worker.seen_at) < read_db_now(session) - KEEP_SILENT_FOR))
-
-
-# The lease of a worker on a video's row: a heartbeat that records the progress and detects when to stop.
-
-HEARTBEAT_SECONDS = 0.5
 
 log = logs.get(__name__)
 
@@ -162,3 +121,46 @@ class _SmoothedRate:
         latest = max(0, bytes_done - last[1]) / max(self._last[0] - last[0], 0.001)
         self._smooth = latest if self._smooth is None else 0.7 * self._smooth + 0.3 * latest
         return self._smooth
+
+
+# The registry of worker processes.
+
+
+class WorkerRegistration:
+    """The entry of this process, which runs up to ``at_once`` transfers."""
+
+    def __init__(self, at_once: int) -> None:
+        self._id = uuid4().hex
+        self._at_once = at_once
+
+    def beat(self) -> None:
+        """Record that this worker is alive."""
+        with transaction(essential=True) as session:
+            at = read_db_now(session)
+            row = session.get(Worker, self._id) or self._new_row(at)
+            row.seen_at = at
+            session.add(row)
+
+    def deregister(self) -> None:
+        """Remove the entry on an orderly shutdown."""
+        with transaction(essential=True) as session:
+            session.exec(delete(Worker).where(col(Worker.id) == self._id))
+
+    def _new_row(self, at: datetime) -> Worker:
+        host = socket.gethostname()[:100]
+        return Worker(id=self._id, host=host, at_once=self._at_once, started_at=at, seen_at=at)
+
+
+def list_workers() -> tuple[list[Worker], list[Worker]]:
+    """The workers that are alive, and those that fell silent within a day; both by latest heartbeat first."""
+    with reading() as session:
+        silent_before = read_db_now(session) - SILENT_AFTER
+        workers = session.exec(select(Worker).order_by(col(Worker.seen_at).desc())).all()
+    alive = [worker for worker in workers if worker.seen_at >= silent_before]
+    return alive, [worker for worker in workers if worker.seen_at < silent_before]
+
+
+def purge() -> None:
+    """Delete workers that have been silent for a day."""
+    with transaction() as session:
+        session.exec(delete(Worker).where(col(Worker.seen_at) < read_db_now(session) - KEEP_SILENT_FOR))

@@ -27,8 +27,7 @@ from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, object_key
 from videovault.services.core.quota import STEP_BYTES, free_spool_bytes, temporary_file
 from videovault.services.generation import orders
-from videovault.services.transfer import cleanup
-from videovault.services.transfer import store as transfer_store
+from videovault.services.transfer import cleanup, store
 from videovault.services.transfer.engine import RetryPolicy, StoredObject, storage_retry_policy
 from videovault.services.transfer.engine.uploads import FileUpload
 from videovault.services.transfer.lease import Lease, LeaseLost
@@ -71,17 +70,17 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
                 size = _receive(chunks, length, file, lease)
                 with storage_retry_policy(RetryPolicy(), lease.check):
                     cleanup.delete_earlier_objects(video)
-                    transfer_store.mark_ready(video, *_upload_patiently(video, file, size, lease))
+                    store.mark_ready(video, *_upload_patiently(video, file, size, lease))
             sidecar.write(video.id)
     except LeaseLost:
         log.info("video in the response dropped: it was cancelled, deleted or has a URL")
-        transfer_store.clean_up_after(video)
+        store.clean_up_after(video)
     except WebhookUnanswered:
         _wait_for_report(video)
         raise
     except VideoVaultError as error:
         log.warning("video in the response not stored", code=error.code, reason=error.public_message)
-        transfer_store.mark_failed(video, error)
+        store.mark_failed(video, error)
 
 
 def release_expired() -> None:
@@ -174,16 +173,14 @@ def _upload(
     description = storage.Description(
         CONTENT_TYPES[container],
         content_disposition(video.title, container),
-        {TAG: transfer_store.integrity_tag(video, key)},
+        {TAG: store.integrity_tag(video, key)},
     )
     sent = FileUpload(vault, key, file, size, description, lease.check).run()
     stored = StoredObject(size, sent.crc32, sent.etag, container, size)
-    probed = transfer_store.probe_object(video, stored)
+    probed = store.probe_object(video, stored)
     if probed is not None and probed.is_complete is False:
         vault.delete([key])
         raise WebhookUnanswered("The video in the response ends too early.")
-    if probed is not None and not probed.has_picture:
-        raise transfer_store.NoVideoTrack
     return stored, probed
 
 
@@ -197,4 +194,4 @@ def _wait_for_report(video: Video) -> None:
     with transaction(essential=True) as session:
         released = lifecycle.update_if_unchanged(session, video, **RELEASED_COLUMNS)
     if not released:  # cancelled, deleted or given a URL meanwhile
-        transfer_store.clean_up_after(video)
+        store.clean_up_after(video)

@@ -91,15 +91,12 @@ def _fetch_complete(
         lease.note(bytes_done=stored.size, bytes_total=stored.size)
         probed = probe_object(video, stored)
         if probed is None or probed.is_complete is not False:
-            break
-        if seconds is None:
-            raise IncompleteFile
-        log.info("not complete, will be fetched again", seconds=seconds)
-        VideoUploadJournal(video).clear()
-        s3_client.interruptible_sleep(seconds, lease.check)
-    if probed is not None and not probed.has_picture:
-        raise NoVideoTrack
-    return stored, probed
+            return stored, probed
+        if seconds is not None:
+            log.info("not complete, will be fetched again", seconds=seconds)
+            VideoUploadJournal(video).clear()
+            s3_client.interruptible_sleep(seconds, lease.check)
+    raise IncompleteFile
 
 
 def _transfer(video: Video, lease: Lease) -> StoredObject:
@@ -182,8 +179,12 @@ def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dic
 
 
 def probe_object(video: Video, stored: StoredObject) -> probe.ProbeResult | None:
+    """Raises NoVideoTrack."""
     url = storage.connected().presign(str(video.s3_key), seconds=600, internal=True)
-    return probe.probe_video(url, stored.container)
+    probed = probe.probe_video(url, stored.container)
+    if probed is not None and not probed.has_picture:
+        raise NoVideoTrack
+    return probed
 
 
 def _store_poster(video: Video, poster: bytes | None) -> str | None:
@@ -194,9 +195,7 @@ def _store_poster(video: Video, poster: bytes | None) -> str | None:
     key = folder(video) + POSTER_NAME
     try:
         if poster is not None:
-            with (
-                s3_client.short_policy()
-            ):  # the video is stored and verified, and must not wait for its poster
+            with s3_client.short_policy():  # the video is verified, and must not wait for its poster
                 storage.connected().put(key, poster, storage.Description("image/webp"))
             return key
     except StorageError as error:

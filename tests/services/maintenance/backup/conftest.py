@@ -1,10 +1,11 @@
 """Stored videos, a backup folder, and an empty installation to restore into."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from uuid import uuid4
 
-import boto3
 import pytest
 
 from tests.services.conftest import Row
@@ -15,6 +16,7 @@ from videovault.gateways.storage import Storage
 from videovault.models import Video
 from videovault.services.core.access import Caller
 from videovault.services.maintenance.backup.restore import Restored, restore_backup
+from videovault.services.maintenance.backup.save import save_backup
 
 Store = Callable[..., Video]
 Elsewhere = Callable[..., Storage]
@@ -40,21 +42,34 @@ def elsewhere(configure: Configure, installation: Path, moto_server: str) -> Els
     """Switch to another installation with an empty bucket and DATA_DIR; returns its bucket."""
 
     def move(name: str = "elsewhere", **more: object) -> Storage:
-        bucket = f"{name}-{installation.name}".replace("_", "-").lower()[-60:].strip("-")
-        client = boto3.client(
-            "s3",
-            endpoint_url=moto_server,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        client.create_bucket(Bucket=bucket)
-        client.close()
-        settings = {"AWS_S3_BUCKET_NAME": bucket, "DATA_DIR": installation / name, "DATABASE_URL": ""}
+        settings = {
+            "AWS_S3_BUCKET_NAME": f"{name}-{uuid4()}",
+            "AWS_ENDPOINT_URL_S3": moto_server,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "DATA_DIR": installation / name,
+            "DATABASE_URL": "",
+        }
         configure(**settings | more)
-        return storage.connected()
+        vault = storage.connected()
+        vault._s3.create_bucket(Bucket=vault.bucket)
+        return vault
 
     return move
+
+
+@pytest.fixture(scope="session")
+def first_backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("backup") / "of one video"
+
+
+@pytest.fixture
+def saved(request: pytest.FixtureRequest, first_backup: Path, backup_dir: Path) -> Path:
+    """``backup_dir`` with a backup of one video; the first test makes it, the others get a copy."""
+    if not first_backup.exists():
+        request.getfixturevalue("store")("One")
+        save_backup(first_backup)
+    return Path(shutil.copytree(first_backup, backup_dir))
 
 
 def restore(folder: Path, *, force: bool = False) -> Restored:

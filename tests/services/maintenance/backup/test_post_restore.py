@@ -1,5 +1,6 @@
 """After a restore, nothing is ordered, sent or leased a second time."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,18 @@ from videovault.services.transfer import lease, pipeline, scheduler
 
 pytestmark = pytest.mark.thorough
 
+SaveAndRestore = Callable[..., Adjusted]
 UPLOAD: dict[str, Any] = {"upload_id": "elsewhere", "upload_source": {"total": 1}, "heartbeat_at": db_now()}
 
 
 @pytest.fixture
-def restored(backup_dir: Path, elsewhere: Elsewhere) -> "SaveAndRestore":
-    return SaveAndRestore(backup_dir, elsewhere)
+def restored(backup_dir: Path, elsewhere: Elsewhere) -> SaveAndRestore:
+    def save_and_restore(**settings: object) -> Adjusted:
+        save_backup(backup_dir)
+        elsewhere(**settings)
+        return restore(backup_dir).adjusted
 
-
-class SaveAndRestore:
-    def __init__(self, folder: Path, elsewhere: Elsewhere) -> None:
-        self._folder = folder
-        self._elsewhere = elsewhere
-
-    def __call__(self, **settings: object) -> Adjusted:
-        save_backup(self._folder)
-        self._elsewhere(**settings)
-        return restore(self._folder).adjusted
+    return save_and_restore
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from tests.services.maintenance.backup.conftest import Elsewhere, contents, rest
 from tests.services.maintenance.conftest import put_video
 from tests.support.installation import Configure
 from tests.support.postgres import _created
+from tests.support.videos import insert_video
 from videovault import db
 from videovault.config import settings
 from videovault.db import reading, transaction
@@ -42,21 +43,30 @@ def emails() -> list[str]:
         return sorted(session.exec(select(User.email)))
 
 
-def test_restore_brings_everything_back(
+def test_restore_brings_everything_back_except_jobs_and_running_transfers(
     anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
 ) -> None:
+    """Jobs are created again from the rows, and the target keeps its own."""
     shown = share_links.get_secret_key(anna, video.id).secret_key
+    running = insert_video(anna, Status.STORING, upload_id="elsewhere")
+    for url in (settings().database_url, postgres_url):
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            connection.execute("CREATE TABLE huey_task (id int)")
+            connection.execute("INSERT INTO huey_task VALUES (1)")
     manifest = save_backup(backup_dir).manifest
     assert manifest.database.kind == "postgresql"
     assert not verify_backup(backup_dir).findings.named
     vault = elsewhere(DATABASE_URL=postgres_url)
     restored = restore(backup_dir)
-    assert (restored.objects.put, restored.findings.named) == (3, [])
+    assert (restored.objects.put, restored.findings.named, restored.adjusted.queued) == (3, [], 1)
     assert contents(vault)[str(video.s3_key)][0] == b"film" * 1000
     assert row(video.id).title == "Launch"
+    assert (row(running).status, row(running).upload_id) == (Status.QUEUED, None)
     assert share_links.get_secret_key(anna, video.id).secret_key == shown
     accounts.register("new@example.com", "correct horse")  # sequences continue after the last number
     assert emails() == ["anna@example.com", "new@example.com"]
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT count(*) FROM huey_task").fetchone() == (1,)
 
 
 def test_dump_is_a_consistent_snapshot(
@@ -73,12 +83,11 @@ def test_dump_is_a_consistent_snapshot(
 
 
 def test_database_that_is_not_empty_is_refused_or_set_aside(
-    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
+    video: Video, backup_dir: Path, elsewhere: Elsewhere, migrated_postgres_url: str
 ) -> None:
     del video
     save_backup(backup_dir)
-    elsewhere(DATABASE_URL=postgres_url, SECRET_KEY_OLD=settings().installation.secret_key)
-    db.migrate()
+    elsewhere(DATABASE_URL=migrated_postgres_url, SECRET_KEY_OLD=settings().installation.secret_key)
     accounts.register("other@example.com", "correct horse")
     with pytest.raises(Conflict, match="There is an installation already"):
         restore(backup_dir)
@@ -86,38 +95,10 @@ def test_database_that_is_not_empty_is_refused_or_set_aside(
     db.engine().dispose()
     (schema,) = [each for each in restore(backup_dir, force=True).aside if "schema" in each]
     assert emails() == ["anna@example.com"]
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(migrated_postgres_url.replace("+psycopg", "")) as connection:
         name = schema.split()[2]
         kept = connection.execute(f'SELECT email FROM "{name}".users'.encode()).fetchall()  # noqa: S608 - ours
     assert kept == [("other@example.com",)]
-
-
-def test_queue_tables_are_not_copied(
-    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str
-) -> None:
-    """Jobs are created again from the rows, and the target keeps its own."""
-    del video
-    for url in (settings().database_url, postgres_url):
-        with psycopg.connect(url.replace("+psycopg", "")) as connection:
-            connection.execute("CREATE TABLE huey_task (id int)")
-            connection.execute("INSERT INTO huey_task VALUES (1)")
-    save_backup(backup_dir)
-    elsewhere(DATABASE_URL=postgres_url)
-    restore(backup_dir)
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
-        assert connection.execute("SELECT count(*) FROM huey_task").fetchone() == (1,)
-
-
-def test_running_transfers_are_queued(
-    video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
-) -> None:
-    with transaction() as session:
-        found = session.get_one(Video, video.id)
-        found.status, found.upload_id = Status.STORING, "elsewhere"
-    save_backup(backup_dir)
-    elsewhere(DATABASE_URL=postgres_url)
-    assert restore(backup_dir).adjusted.queued == 1
-    assert (row(video.id).status, row(video.id).upload_id) == (Status.QUEUED, None)
 
 
 def test_missing_pg_dump_is_reported_before_the_manifest_is_written(

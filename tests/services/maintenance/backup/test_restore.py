@@ -75,13 +75,9 @@ def test_restore_brings_everything_back(
     assert [each.title for each in gallery.list_videos(again, again.user_id).videos] == ["Large", "Small"]
 
 
-def test_restored_database_and_key_file_are_private(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
-    store("One")
-    save_backup(backup_dir)
+def test_restored_database_and_key_file_are_private(saved: Path, elsewhere: Elsewhere) -> None:
     elsewhere()
-    restore(backup_dir)
+    restore(saved)
     for name in ("installation.json", "videovault.db"):
         assert stat.S_IMODE((settings().data_dir / name).stat().st_mode) == 0o600
     assert not list(settings().data_dir.glob(".*"))
@@ -97,20 +93,16 @@ def test_installation_that_is_not_empty_is_not_changed(store: Store, backup_dir:
     assert rows() == was
 
 
-def test_force_sets_the_installation_aside(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere, configure: Configure
-) -> None:
-    store("One")
-    save_backup(backup_dir)
+def test_force_sets_the_installation_aside(saved: Path, elsewhere: Elsewhere, configure: Configure) -> None:
     elsewhere()
     db.migrate()
     accounts.register("other@example.com", "correct horse")
     own = settings().installation.secret_key
     own_rows = rows()
     with pytest.raises(Conflict, match="There is an installation already"):
-        restore(backup_dir)
+        restore(saved)
     db.engine().dispose()
-    aside = restore(backup_dir, force=True).aside
+    aside = restore(saved, force=True).aside
     assert [user["email"] for user in rows()["User"]] == ["anna@example.com"]
     key, database, *log = map(Path, aside)
     assert json.loads(key.read_text())["secret_key"] == own
@@ -119,13 +111,11 @@ def test_force_sets_the_installation_aside(
     assert rows() == own_rows
 
 
-def test_different_key_file_is_not_overwritten(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
-    store("One")
-    save_backup(backup_dir)
+def test_different_key_file_is_not_overwritten(saved: Path, elsewhere: Elsewhere) -> None:
     elsewhere()
     own = settings().installation
     with pytest.raises(Conflict, match="holds other keys than the backup"):
-        restore(backup_dir)
+        restore(saved)
     settings.cache_clear()
     assert settings().installation == own
 
@@ -182,32 +172,24 @@ def test_interrupted_restore_leaves_a_marker_and_is_continued(
     assert not (settings().data_dir / RESTORE_MARKER).exists()
 
 
-def test_restore_killed_after_the_database_copy_is_continued(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
-    store("One")
-    save_backup(backup_dir)
+def test_restore_killed_after_the_database_copy_is_continued(saved: Path, elsewhere: Elsewhere) -> None:
     elsewhere()
-    restore(backup_dir)
+    restore(saved)
     (settings().data_dir / RESTORE_MARKER).write_text(
-        json.loads((backup_dir / "manifest.json").read_text())["manifest"]["catalogue"]["sha256"]
+        json.loads((saved / "manifest.json").read_text())["manifest"]["catalogue"]["sha256"]
     )
     db.engine().dispose()
-    assert restore(backup_dir).objects.present == 3
+    assert restore(saved).objects.present == 3
     with reading() as session:
         assert len(session.exec(select(Event).where(Event.kind == "restored")).all()) == 1
 
 
-def test_interrupted_restore_is_not_continued_with_another_backup(
-    store: Store, backup_dir: Path, elsewhere: Elsewhere
-) -> None:
-    store("One")
-    save_backup(backup_dir)
+def test_interrupted_restore_is_not_continued_with_another_backup(saved: Path, elsewhere: Elsewhere) -> None:
     elsewhere()
     settings().data_dir.mkdir()
     (settings().data_dir / RESTORE_MARKER).write_text("of another")
     with pytest.raises(Conflict, match="The restore of another backup"):
-        restore(backup_dir)
+        restore(saved)
 
 
 def test_sidecar_newer_than_the_database_is_written_again(
@@ -253,11 +235,9 @@ def test_video_without_its_object_in_the_backup_fails(
     assert (row(video.id).status, row(video.id).error_code) == (Status.FAILED, "OBJECT_MISSING")
 
 
-def test_backup_can_be_moved(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> None:
-    store("One")
-    save_backup(backup_dir)
-    moved = backup_dir.with_name("moved away")
-    shutil.move(backup_dir, moved)
+def test_backup_can_be_moved(saved: Path, elsewhere: Elsewhere) -> None:
+    moved = saved.with_name("moved away")
+    shutil.move(saved, moved)
     elsewhere()
     assert restore(moved).objects.put == 3
 
@@ -284,10 +264,9 @@ def embedded_video(installation: Path, row: Row, backup_dir: Path) -> Video:
 
 
 def test_untagged_objects_are_tagged(
-    embedded_video: Video, backup_dir: Path, elsewhere: Elsewhere, moto_server: str, row: Row
+    embedded_video: Video, backup_dir: Path, elsewhere: Elsewhere, row: Row
 ) -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    vault = elsewhere(AWS_ENDPOINT_URL_S3=moto_server, **keys)
+    vault = elsewhere()
     assert restore(backup_dir).adjusted.retagged == 1
     video = row(embedded_video.id)
     info = vault.info(str(video.s3_key))

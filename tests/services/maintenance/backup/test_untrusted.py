@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.services.maintenance.backup.conftest import Elsewhere, Store, restore
+from tests.services.maintenance.backup.conftest import Elsewhere, restore
+from tests.support.installation import Configure
 from videovault.config import settings
 from videovault.errors import InvalidInput
-from videovault.gateways.storage import Storage
 from videovault.services.maintenance.backup.backup_folder import Damaged
-from videovault.services.maintenance.backup.save import save_backup, verify_backup
+from videovault.services.maintenance.backup.save import verify_backup
 
 pytestmark = pytest.mark.thorough
 
@@ -24,11 +24,10 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def prepared(store: Store, backup_dir: Path, elsewhere: Elsewhere) -> Storage:
-    """A backup of one video and an empty installation; returns its bucket."""
-    store("One")
-    save_backup(backup_dir)
-    return elsewhere()
+def prepared(saved: Path, configure: Configure, installation: Path) -> Path:
+    """A backup of one video, and an empty installation; returns the backup's folder."""
+    configure(DATA_DIR=installation / "elsewhere")
+    return saved
 
 
 def forge(folder: Path, change: Callable[[Json], object]) -> None:
@@ -74,18 +73,14 @@ def forge_objects(folder: Path, column: str, value: object) -> None:
     ],
 )
 @pytest.mark.parametrize("listed", ["database", "installation", "catalogue"])
-def test_manifest_cannot_name_files_outside_the_folder(
-    prepared: Storage, backup_dir: Path, listed: str, name: str
-) -> None:
-    del prepared
-
+def test_manifest_cannot_name_files_outside_the_folder(prepared: Path, listed: str, name: str) -> None:
     def change(content: Json) -> None:
         (content["database"]["file"] if listed == "database" else content[listed])["name"] = name
 
-    forge(backup_dir, change)
+    forge(prepared, change)
     for command in (verify_backup, restore):
         with pytest.raises(Damaged, match="cannot be read"):
-            command(backup_dir)
+            command(prepared)
     assert not settings().data_dir.exists()
 
 
@@ -108,27 +103,25 @@ def test_manifest_cannot_name_files_outside_the_folder(
     ],
 )
 def test_catalogue_cannot_name_files_outside_the_folder(
-    prepared: Storage, backup_dir: Path, column: str, value: object
+    saved: Path, elsewhere: Elsewhere, column: str, value: object
 ) -> None:
-    forge_objects(backup_dir, column, value)
+    vault = elsewhere()
+    forge_objects(saved, column, value)
     for command in (verify_backup, restore):
         with pytest.raises(Damaged, match="lists an invalid object"):
-            command(backup_dir)
-    assert not list(prepared.keys())
+            command(saved)
+    assert not list(vault.keys())
     assert not (settings().data_dir / "videovault.db").exists()
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, os.mkdir])
-def test_links_pipes_and_folders_are_refused(
-    prepared: Storage, backup_dir: Path, make: Callable[[Path], object]
-) -> None:
-    del prepared
-    for path in [*backup_dir.glob("objects/*/*"), *backup_dir.glob("*-*")]:
+def test_links_pipes_and_folders_are_refused(prepared: Path, make: Callable[[Path], object]) -> None:
+    for path in [*prepared.glob("objects/*/*"), *prepared.glob("*-*")]:
         path.unlink()
         make(path)
     for command in (verify_backup, restore):
         with pytest.raises(Damaged, match=r"cannot be read|not a regular file"):
-            command(backup_dir)
+            command(prepared)
 
 
 @pytest.mark.parametrize(
@@ -144,31 +137,26 @@ def test_links_pipes_and_folders_are_refused(
         b" " * 100_000,
     ],
 )
-def test_invalid_manifest_is_refused(prepared: Storage, backup_dir: Path, content: bytes) -> None:
-    del prepared
-    (backup_dir / "manifest.json").write_bytes(content)
+def test_invalid_manifest_is_refused(prepared: Path, content: bytes) -> None:
+    (prepared / "manifest.json").write_bytes(content)
     with pytest.raises(InvalidInput):
-        restore(backup_dir)
+        restore(prepared)
 
 
-def test_changed_manifest_is_refused(prepared: Storage, backup_dir: Path) -> None:
-    del prepared
-    path = backup_dir / "manifest.json"
+def test_changed_manifest_is_refused(prepared: Path) -> None:
+    path = prepared / "manifest.json"
     path.write_text(path.read_text().replace('"videos": 1', '"videos": 2'))
     with pytest.raises(Damaged, match="its checksum differs"):
-        verify_backup(backup_dir)
+        verify_backup(prepared)
 
 
-def test_newer_format_is_refused(prepared: Storage, backup_dir: Path) -> None:
-    del prepared
-    forge(backup_dir, lambda content: content.update(format=2))
+def test_newer_format_is_refused(prepared: Path) -> None:
+    forge(prepared, lambda content: content.update(format=2))
     with pytest.raises(InvalidInput, match="reads format 1"):
-        restore(backup_dir)
+        restore(prepared)
 
 
-def test_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Path) -> None:
-    del prepared
-
+def test_database_with_a_trigger_is_refused(prepared: Path) -> None:
     def change(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(
@@ -176,54 +164,46 @@ def test_database_with_a_trigger_is_refused(prepared: Storage, backup_dir: Path)
             )
             connection.commit()
 
-    forge_file(backup_dir, "database", change)
-    assert any("trigger" in each for each in verify_backup(backup_dir).findings.named)
+    forge_file(prepared, "database", change)
+    assert any("trigger" in each for each in verify_backup(prepared).findings.named)
     with pytest.raises(Damaged, match="trigger or view"):
-        restore(backup_dir)
+        restore(prepared)
     assert not settings().data_dir.exists()
 
 
 @pytest.mark.parametrize("kind", ["database", "installation", "catalogue"])
-def test_truncated_file_is_refused(prepared: Storage, backup_dir: Path, kind: str) -> None:
-    del prepared
-    path = next(backup_dir.glob(f"{kind}-*"))
+def test_truncated_file_is_refused(prepared: Path, kind: str) -> None:
+    path = next(prepared.glob(f"{kind}-*"))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Damaged, match="is damaged"):
-        restore(backup_dir)
+        restore(prepared)
     assert not settings().data_dir.exists()
 
 
-def test_file_that_is_no_database_is_refused(prepared: Storage, backup_dir: Path) -> None:
-    del prepared
-    forge_file(backup_dir, "database", lambda path: path.write_bytes(b"no database" * 1000))
+def test_file_that_is_no_database_is_refused(prepared: Path) -> None:
+    forge_file(prepared, "database", lambda path: path.write_bytes(b"no database" * 1000))
     with pytest.raises(Damaged, match="is damaged"):
-        restore(backup_dir)
+        restore(prepared)
 
 
-def test_key_file_of_another_installation_is_refused(prepared: Storage, backup_dir: Path) -> None:
-    del prepared
-
+def test_key_file_of_another_installation_is_refused(prepared: Path) -> None:
     def change(path: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"secret_key": "another"}))
 
-    forge_file(backup_dir, "installation", change)
-    findings = verify_backup(backup_dir).findings
+    forge_file(prepared, "installation", change)
+    findings = verify_backup(prepared).findings
     assert any("does not hold the key" in each for each in findings.named)
     with pytest.raises(InvalidInput, match="does not hold the key"):
-        restore(backup_dir)
+        restore(prepared)
 
 
-def test_key_that_opens_nothing_is_reported_despite_its_fingerprint(
-    prepared: Storage, backup_dir: Path
-) -> None:
-    del prepared
-
+def test_key_that_opens_nothing_is_reported_despite_its_fingerprint(prepared: Path) -> None:
     def change(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE videos SET sealed_key = 'moved'")
             connection.commit()
 
-    forge_file(backup_dir, "catalogue", change)
+    forge_file(prepared, "catalogue", change)
     assert any(
-        "cannot be opened with the SECRET_KEY" in each for each in verify_backup(backup_dir).findings.named
+        "cannot be opened with the SECRET_KEY" in each for each in verify_backup(prepared).findings.named
     )

@@ -1,4 +1,4 @@
-"""Stored videos on both kinds of S3: one that keeps metadata, and the embedded one that does not."""
+"""Stored videos on both kinds of S3, one that keeps metadata and the embedded one that does not, and damage to them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +10,13 @@ from tests.services.conftest import Row
 from tests.services.maintenance.conftest import put_video
 from tests.support.embedded_s3 import EmbeddedS3, running_s3
 from tests.support.installation import Configure
+from tests.support.videos import set_columns
 from videovault.db import reading, transaction
 from videovault.gateways import storage
-from videovault.gateways.storage import Storage
+from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, User, Video
 from videovault.services.core.access import Caller
+from videovault.services.core.naming import POSTER_NAME, folder
 
 FILM = b"moving pictures" * 100
 MEASURED = {
@@ -24,6 +26,8 @@ MEASURED = {
     "format": "mp4",
     "source_url": "https://generator.example/a.mp4?signature=s3same",
 }
+MP4 = Description("video/mp4")
+BOTH_STORES = ["moto_s3", "embedded"]
 Store = Callable[..., Video]
 Snapshot = Callable[[], tuple[object, object, object]]
 
@@ -50,9 +54,10 @@ def embedded(installation: Path, configure: Configure, emptied_s3: EmbeddedS3) -
     return vault
 
 
-@pytest.fixture(params=["moto_s3", "embedded"])
+@pytest.fixture
 def vault(request: pytest.FixtureRequest) -> Storage:
-    found: Storage = request.getfixturevalue(request.param)
+    """The S3 that keeps metadata, unless a test names others."""
+    found: Storage = request.getfixturevalue(getattr(request, "param", "moto_s3"))
     return found
 
 
@@ -84,15 +89,61 @@ def snapshot() -> Snapshot:
     return take
 
 
-def alter(video_id: str, **columns: object) -> None:
-    """Set columns directly in the database."""
-    with transaction() as session:
-        row = session.get(Video, video_id)
-        assert row
-        for name, value in columns.items():
-            setattr(row, name, value)
-
-
 def forget_row(video_id: str) -> None:
     with transaction() as session:
         session.delete(session.get_one(Video, video_id))
+
+
+def key_of(video: Video) -> str:
+    return str(video.s3_key)
+
+
+def lose_object(video: Video) -> None:
+    storage.connected().delete([key_of(video)])
+
+
+def lose_folder(video: Video) -> None:
+    storage.connected().delete(list(storage.connected().keys(folder(video))))
+
+
+def cut_object(video: Video) -> None:
+    rewrite(video, b"short")
+
+
+def change_object(video: Video) -> None:
+    rewrite(video, bytes(video.size or 0))
+
+
+def rewrite(video: Video, content: bytes) -> None:
+    """Other bytes under the same key and description."""
+    vault = storage.connected()
+    info = vault.info(key_of(video))
+    assert info
+    # Asked for the sum like this, moto keeps it as AWS does.
+    vault._s3.put_object(
+        Bucket=vault.bucket,
+        Key=key_of(video),
+        Body=content,
+        Metadata=dict(info.metadata),
+        ChecksumAlgorithm="CRC32",
+    )
+
+
+def lose_sidecar(video: Video) -> None:
+    storage.connected().delete([folder(video) + "video.json"])
+
+
+def age_sidecar(video: Video) -> None:
+    set_columns(video.id, title="Renamed behind the services' back")
+
+
+def lose_poster(video: Video) -> None:
+    storage.connected().delete([folder(video) + POSTER_NAME])
+
+
+def leave_object(video: Video) -> None:
+    storage.connected().put(folder(video) + "1_older.mp4", b"older", MP4)
+
+
+def begin_upload(video: Video) -> None:
+    storage.connected().start_upload(folder(video) + "2_begun.mp4", MP4)

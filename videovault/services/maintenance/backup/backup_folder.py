@@ -1,6 +1,7 @@
 """The folder of a backup: private files, written completely or not at all, and the manifest that lists them.
 
-Nothing in the folder is trusted when it is read.
+The manifest is written last, so a folder with a manifest holds a complete backup. Nothing in the folder is trusted when
+it is read.
 """
 
 import fcntl
@@ -33,8 +34,71 @@ from videovault.config import settings
 from videovault.errors import ConfigurationError, Conflict, InvalidInput
 from videovault.installation import FILE_NAME, Installation
 
+FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+PARTIAL = "partial.sqlite"
+OBJECTS = "objects"
+MAX_MANIFEST_BYTES = 64 * 1024
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+DatabaseKind = Literal["sqlite", "postgresql"]
+# Only these file names are valid, so that no manifest can name a file outside its folder.
+FILE_NAMES = r"^(catalogue|database|installation)-[0-9]{8}T[0-9]{12}Z\.(sqlite|dump|json)$"
 PIECE_BYTES = 1024**2
 TEMPORARY = ".new-"
+
+
+class Damaged(InvalidInput):
+    """A file of the backup does not match the manifest."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class File(_Frozen):
+    """A file beside the manifest; ``size`` in bytes, ``sha256`` in hexadecimal digits."""
+
+    name: Annotated[str, StringConstraints(pattern=FILE_NAMES)]
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, StringConstraints(pattern=f"^{SHA256.pattern}$")]
+
+
+class Database(_Frozen):
+    """``revision`` is the schema's, ``server`` and ``tool`` are the major versions of PostgreSQL and pg_dump."""
+
+    kind: DatabaseKind
+    revision: str
+    file: File
+    server: int | None = None
+    tool: int | None = None
+
+
+class Key(_Frozen):
+    """The SECRET_KEY that seals the database: from installation.json, or only in the settings."""
+
+    source: Literal["installation", "settings"]
+    fingerprint: str
+
+
+class Manifest(_Frozen):
+    """``keeps_metadata``: the objects come from a store that keeps tags. ``bytes`` is the sum of the object sizes."""
+
+    format: Literal[1] = 1
+    taken_at: AwareDatetime
+    database: Database
+    key: Key
+    installation: File | None
+    catalogue: File
+    keeps_metadata: bool
+    objects: int
+    bytes: int
+    videos: int
+
+    @property
+    def files(self) -> list[File]:
+        found = [self.database.file, self.catalogue, self.installation]
+        return [each for each in found if each is not None]
 
 
 @dataclass(frozen=True)
@@ -44,10 +108,6 @@ class FileHash:
     size: int
     sha256: str
     crc32: int
-
-
-class Damaged(InvalidInput):
-    """A file of the backup does not match the manifest."""
 
 
 @contextmanager
@@ -63,6 +123,94 @@ def lock_folder(folder: Path) -> Iterator[None]:
         raise Conflict(f"Another command uses {folder}: wait until it has finished.") from error
     finally:
         os.close(descriptor)
+
+
+def timestamp(at: datetime) -> str:
+    return at.strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Publish the manifest, which makes the backup complete."""
+    content = manifest.model_dump(mode="json")
+    with new_file(folder / MANIFEST_NAME) as file:
+        file.write(json.dumps({"manifest": content, "sha256": _digest(content)}, indent=2).encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises InvalidInput when the folder holds no complete backup or another format, and Damaged."""
+    path = folder / MANIFEST_NAME
+    if not path.exists():
+        if (folder / PARTIAL).exists():
+            raise InvalidInput(
+                f"The backup in {folder} was interrupted before it was complete. "
+                f"`python -m videovault backup {folder}` continues it."
+            )
+        raise InvalidInput(f"{folder} holds no backup: there is no {MANIFEST_NAME}.")
+    try:
+        whole = untrusted_json.loads(read_file(path, MAX_MANIFEST_BYTES))
+        content, digest = whole["manifest"], whole["sha256"]
+        if content["format"] != FORMAT:
+            raise InvalidInput(
+                f"{path} has format {content['format']}, and this version of VideoVault reads format {FORMAT}."
+            )
+        if _digest(content) != digest:
+            raise Damaged(f"{path} was changed: its checksum differs.")
+        return Manifest.model_validate(content)
+    except (ValidationError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged: it cannot be read.") from error
+
+
+def file_entry(path: Path) -> File:
+    """The manifest's entry for a finished file."""
+    found = hash_file(path)
+    return File(name=path.name, size=found.size, sha256=found.sha256)
+
+
+def verify_file(folder: Path, file: File) -> Path:
+    """The path of a listed file. Raises Damaged when its content has changed."""
+    path = folder / file.name
+    found = hash_file(path)
+    if (found.size, found.sha256) != (file.size, file.sha256):
+        raise Damaged(f"{path} is damaged: its checksum differs from the manifest's.")
+    return path
+
+
+def read_installation(folder: Path, manifest: Manifest) -> Installation | None:
+    """The key file in the backup. Raises Damaged."""
+    if manifest.installation is None:
+        return None
+    path = verify_file(folder, manifest.installation)
+    try:
+        return TypeAdapter(Installation).validate_json(read_file(path, MAX_MANIFEST_BYTES))
+    except ValidationError as error:
+        raise Damaged(f"{path} is damaged: it cannot be read.") from error
+
+
+def available_keys(installation: Installation | None) -> Sequence[str]:
+    """The SECRET_KEYs of the settings and this key file, the sealing one first."""
+    chosen = settings()
+    current = chosen.secret_key.get_secret_value() or (installation.secret_key if installation else "")
+    old = [key.strip() for key in chosen.secret_key_old.get_secret_value().split(",")]
+    return [key for key in (current, *old) if key]
+
+
+def current_key(installation: Installation | None) -> Key:
+    """The key that seals now, from the settings or this key file. Raises ConfigurationError when there is none."""
+    from_settings = settings().secret_key.get_secret_value()
+    if not from_settings and installation is None:
+        raise ConfigurationError(
+            f"There is no key: {settings().data_dir / FILE_NAME} is missing and SECRET_KEY is not set. Without the "
+            "key that sealed the database, a backup is useless: restore the key first."
+        )
+    key = security.key_fingerprint(available_keys(installation)[0])
+    return Key(source="settings" if from_settings else "installation", fingerprint=key)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# Files.
 
 
 @contextmanager
@@ -185,152 +333,3 @@ def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, Callable[[Path], None]]
             yield file, keep
         finally:
             Path(name).unlink(missing_ok=True)
-
-
-# The manifest is written last, so a folder with a manifest holds a complete backup.
-
-FORMAT = 1
-MANIFEST_NAME = "manifest.json"
-PARTIAL = "partial.sqlite"
-OBJECTS = "objects"
-MAX_MANIFEST_BYTES = 64 * 1024
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-DatabaseKind = Literal["sqlite", "postgresql"]
-# Only these file names are valid, so that no manifest can name a file outside its folder.
-TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S%fZ"
-FILE_NAMES = r"^(catalogue|database|installation)-[0-9]{8}T[0-9]{12}Z\.(sqlite|dump|json)$"
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class File(_Strict):
-    """A file beside the manifest; ``size`` in bytes, ``sha256`` in hexadecimal digits."""
-
-    name: Annotated[str, StringConstraints(pattern=FILE_NAMES)]
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, StringConstraints(pattern=f"^{SHA256.pattern}$")]
-
-
-class Database(_Strict):
-    """``revision`` is the schema's, ``server`` and ``tool`` are the major versions of PostgreSQL and pg_dump."""
-
-    kind: DatabaseKind
-    revision: str
-    file: File
-    server: int | None = None
-    tool: int | None = None
-
-
-class Key(_Strict):
-    """The SECRET_KEY that seals the database: from installation.json, or only in the settings."""
-
-    source: Literal["installation", "settings"]
-    fingerprint: str
-
-
-class Manifest(_Strict):
-    """``keeps_metadata``: the objects come from a store that keeps tags. ``bytes`` is the sum of the object sizes."""
-
-    format: Literal[1] = 1
-    taken_at: AwareDatetime
-    database: Database
-    key: Key
-    installation: File | None
-    catalogue: File
-    keeps_metadata: bool
-    objects: int
-    bytes: int
-    videos: int
-
-    @property
-    def files(self) -> list[File]:
-        found = [self.database.file, self.catalogue, self.installation]
-        return [each for each in found if each is not None]
-
-
-def timestamp(at: datetime) -> str:
-    return at.strftime(TIMESTAMP_FORMAT)
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Publish the manifest, which makes the backup complete."""
-    content = manifest.model_dump(mode="json")
-    with new_file(folder / MANIFEST_NAME) as file:
-        file.write(json.dumps({"manifest": content, "sha256": _digest(content)}, indent=2).encode())
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Raises InvalidInput when the folder holds no complete backup or another format, and Damaged."""
-    path = folder / MANIFEST_NAME
-    if not path.exists():
-        if (folder / PARTIAL).exists():
-            raise InvalidInput(
-                f"The backup in {folder} was interrupted before it was complete. "
-                f"`python -m videovault backup {folder}` continues it."
-            )
-        raise InvalidInput(f"{folder} holds no backup: there is no {MANIFEST_NAME}.")
-    try:
-        whole = untrusted_json.loads(read_file(path, MAX_MANIFEST_BYTES))
-        content, digest = whole["manifest"], whole["sha256"]
-        if content["format"] != FORMAT:
-            raise InvalidInput(
-                f"{path} has format {content['format']}, and this version of VideoVault reads format {FORMAT}."
-            )
-        if _digest(content) != digest:
-            raise Damaged(f"{path} was changed: its checksum differs.")
-        return Manifest.model_validate(content)
-    except (ValidationError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Damaged(f"{path} is damaged: it cannot be read.") from error
-
-
-def file_entry(path: Path) -> File:
-    """The manifest's entry for a finished file."""
-    found = hash_file(path)
-    return File(name=path.name, size=found.size, sha256=found.sha256)
-
-
-def verify_file(folder: Path, file: File) -> Path:
-    """The path of a listed file. Raises Damaged when its content has changed."""
-    path = folder / file.name
-    found = hash_file(path)
-    if (found.size, found.sha256) != (file.size, file.sha256):
-        raise Damaged(f"{path} is damaged: its checksum differs from the manifest's.")
-    return path
-
-
-def read_installation(folder: Path, manifest: Manifest) -> Installation | None:
-    """The key file in the backup. Raises Damaged."""
-    if manifest.installation is None:
-        return None
-    path = verify_file(folder, manifest.installation)
-    try:
-        return TypeAdapter(Installation).validate_json(read_file(path, MAX_MANIFEST_BYTES))
-    except ValidationError as error:
-        raise Damaged(f"{path} is damaged: it cannot be read.") from error
-
-
-def available_keys(installation: Installation | None) -> Sequence[str]:
-    """The SECRET_KEYs of the settings and this key file, the sealing one first."""
-    chosen = settings()
-    current = chosen.secret_key.get_secret_value() or (installation.secret_key if installation else "")
-    old = [key.strip() for key in chosen.secret_key_old.get_secret_value().split(",")]
-    return [key for key in (current, *old) if key]
-
-
-def current_key(installation: Installation | None) -> Key:
-    """The key that seals now, from the settings or this key file. Raises ConfigurationError when there is none."""
-    from_settings = settings().secret_key.get_secret_value()
-    if not from_settings and installation is None:
-        raise ConfigurationError(
-            f"There is no key: {settings().data_dir / FILE_NAME} is missing and SECRET_KEY is not set. Without the "
-            "key that sealed the database, a backup is useless: restore the key first."
-        )
-    key = security.key_fingerprint(available_keys(installation)[0])
-    return Key(source="settings" if from_settings else "installation", fingerprint=key)
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

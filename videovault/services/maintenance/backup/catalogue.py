@@ -57,29 +57,6 @@ class Entry:
         return f"{OBJECTS}/{self.sha256[:2]}/{self.sha256}"
 
 
-@dataclass(frozen=True)
-class Total:
-    objects: int
-    bytes: int
-    videos: int
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A ready video whose stored object is not in the backup."""
-
-    video_id: str
-    title: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Sealed:
-    video_id: str
-    owner_id: str
-    value: str
-
-
 class Catalogue:
     """Opened with ``writing`` or ``reading``; for one thread only."""
 
@@ -155,12 +132,12 @@ class Catalogue:
         for row in self._db.execute("SELECT * FROM objects ORDER BY key"):
             yield _entry(row)
 
-    def total(self) -> Total:
+    def totals(self) -> dict[str, Any]:
+        """The manifest's numbers of ``objects``, ``bytes`` and ready ``videos``."""
         count, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM objects").fetchone()
-        (videos,) = self._db.execute(
-            "SELECT count(*) FROM videos WHERE status = ?", (Status.READY,)
-        ).fetchone()
-        return Total(count, size, videos)
+        ready = "SELECT count(*) FROM videos WHERE status = ?"
+        (videos,) = self._db.execute(ready, (Status.READY,)).fetchone()
+        return {"objects": count, "bytes": size, "videos": videos}
 
     def needs(self, sha256: str) -> bool:
         return bool(self._db.execute("SELECT 1 FROM objects WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone())
@@ -170,17 +147,17 @@ class Catalogue:
         ready = "SELECT 1 FROM videos WHERE id = ? AND owner_id = ? AND status = ?"
         return bool(self._db.execute(ready, (video_id, owner_id, Status.READY)).fetchone())
 
-    def missing(self) -> Iterator[Missing]:
-        """The ready videos whose object is missing or different."""
+    def problems(self) -> Iterator[str]:
+        """A sentence for each ready video whose object is missing or different."""
         for video_id, title, key, wanted_size, wanted_crc32, size, crc32 in self._db.execute(EXPECTED):
             if size is None:
-                yield Missing(video_id, title, f"its object {key} is not in the backup")
+                yield f"{video_id} ({title}): its object {key} is not in the backup."
             elif size != wanted_size or (wanted_crc32 and f"{crc32:08x}" != wanted_crc32):
-                yield Missing(video_id, title, f"the object {key} is not the stored one")
+                yield f"{video_id} ({title}): the object {key} is not the stored one."
 
-    def sealed(self) -> Iterator[Sealed]:
-        for video_id, owner_id, value in self._db.execute("SELECT id, owner_id, sealed_key FROM videos"):
-            yield Sealed(video_id, owner_id, value)
+    def sealed_keys(self) -> Iterator[tuple[str, str, str]]:
+        """Each video's id, its owner's, and its sealed secret key."""
+        yield from self._db.execute("SELECT id, owner_id, sealed_key FROM videos")
 
     def mark_present(self, key: str) -> None:
         """Note, while this is open, that the bucket already has the object."""

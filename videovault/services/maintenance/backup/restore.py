@@ -1,8 +1,10 @@
-"""Restore a backup into an empty installation, or with ``force`` replace another, which is set aside."""
+"""Restore a backup into an empty installation, or with ``force`` replace another, which is set aside.
+
+Events after the backup are unknown, so nothing is repeated that costs money or reaches people outside.
+"""
 
 import hashlib
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from sqlmodel import Session, col, delete, select, update
 
@@ -21,7 +23,6 @@ from videovault.config import settings
 from videovault.db import transaction
 from videovault.errors import Conflict, InvalidInput, StorageError, VideoVaultError
 from videovault.gateways import storage, store_capabilities
-from videovault.gateways.s3_client import VISIBLE_SECONDS
 from videovault.gateways.storage import Listed
 from videovault.installation import FILE_NAME, RESTORE_MARKER, Installation
 from videovault.models import (
@@ -56,25 +57,33 @@ from videovault.services.maintenance.backup.backup_folder import (
 )
 from videovault.services.maintenance.backup.catalogue import Catalogue, Entry
 from videovault.services.maintenance.backup.save import Findings, find_problems, prefix_of, sealing_keys
-from videovault.services.maintenance.reconcile.compare import object_mismatch
-from videovault.services.maintenance.reconcile.report import Kind, VideoWithOwner, ready_videos
-from videovault.services.maintenance.reconcile.runner import FAILURE_REASONS
+from videovault.services.maintenance.reconcile.compare import VideoWithOwner, object_mismatch, ready_videos
+from videovault.services.maintenance.reconcile.report import Kind
+from videovault.services.maintenance.reconcile.runner import fail_video
 from videovault.services.transfer import playable_copy, response_video, standalone
 from videovault.services.transfer.cleanup import NO_UPLOAD
-from videovault.services.transfer.engine import RetryPolicy, StoredPart, retry_storage_call
-from videovault.services.transfer.engine.types import PART_BYTES, PartLayout
+from videovault.services.transfer.engine.uploads import FileUpload
 from videovault.services.videos import integrity
 from videovault.services.videos.integrity import TagStatus
 from videovault.services.videos.sidecar import Sidecar
 
-# Adjust the rows of a restored database: no worker holds them, and no notice is still to be sent. Events after the backup are unknown, so nothing is repeated that costs money or reaches people outside.
-
+AT_ONCE = 3  # objects, each with one part in memory
+BATCH = 16
 WHY = "restored from a backup"
 NOT_ORDERED = (
     "A backup from before this video was ordered was restored. Whether the order was sent afterwards is unknown, so "
     "it is not sent automatically."
 )
 NOT_SENT = "Not sent: a backup was restored, and the notice may have been sent after it was taken."
+
+
+@dataclass
+class UploadedObjects:
+    """Uploaded objects, the sum of their sizes, and the objects that were present before."""
+
+    put: int = 0
+    bytes: int = 0
+    present: int = 0
 
 
 @dataclass
@@ -88,117 +97,6 @@ class Adjusted:
     retagged: int = 0
     notices: int = 0
     sessions: int = 0
-
-
-def adjust_restored_rows(manifest: Manifest, catalogue: Catalogue) -> Adjusted:
-    """Adjust a restored database to its new surroundings before any worker uses it. Raises StorageError."""
-    adjusted = Adjusted()
-    with transaction() as session:
-        adjusted.notices = session.exec(
-            update(OutboxMessage)
-            .where(col(OutboxMessage.next_attempt_at).is_not(None))
-            .values(next_attempt_at=None, last_error=NOT_SENT)
-        ).rowcount
-        adjusted.sessions = session.exec(delete(models.Session)).rowcount
-        session.exec(delete(Worker))
-        session.exec(delete(UploadPart))
-        running = col(IdempotencyKey.status_code).is_(None)
-        session.exec(update(IdempotencyKey).where(running).values(lease_until=utcnow()))
-        _adjust_unfinished(session, adjusted)
-    _adjust_ready(adjusted, catalogue)
-    with transaction() as session:
-        detail = {"takenAt": manifest.taken_at.isoformat(), **vars(adjusted)}
-        session.add(Event(kind="restored", detail=detail))
-    return adjusted
-
-
-def _adjust_unfinished(session: Session, adjusted: Adjusted) -> None:
-    """Uploads and workers are elsewhere, so an interrupted transfer restarts from its source."""
-    unfinished = col(Video.status) != Status.READY
-    released = {**response_video.RELEASED_COLUMNS, **NO_UPLOAD}
-    session.exec(update(Video).where(unfinished).values(**released))
-    earliest_deadline = read_db_now(session) + MIN_RENDER_TIMEOUT
-    for video in session.exec(select(Video).where(Video.status == Status.STORING)):
-        adjusted.queued += lifecycle.transition(
-            session, video, Status.QUEUED, by="repair", why=WHY, bytes_done=0, bytes_total=None
-        )
-    for video in session.exec(select(Video).where(Video.status == Status.GENERATING)):
-        if video.requested_at is None:
-            failed = {"error_code": "RESTORED", "error_message": NOT_ORDERED, "next_ask_at": None}
-            adjusted.not_ordered += lifecycle.transition(
-                session, video, Status.FAILED, by="repair", why=NOT_ORDERED, **failed
-            )
-        else:
-            until = max(video.deadline_at or earliest_deadline, earliest_deadline)
-            adjusted.awaited += lifecycle.update_if_unchanged(session, video, deadline_at=until)
-
-
-def _adjust_ready(adjusted: Adjusted, catalogue: Catalogue) -> None:
-    vault = storage.connected()
-    for owned in ready_videos():
-        video = owned.video
-        info = vault.info(str(video.s3_key))
-        kind = object_mismatch(video, info)
-        if kind is not None or info is None:
-            adjusted.lost += _mark_failed(video, kind or Kind.MISSING_OBJECT)
-            continue
-        is_renamed, video.etag = info.etag != video.etag, info.etag
-        if is_renamed or not _has_sidecar(catalogue, owned):
-            with transaction() as session:
-                lifecycle.update_if_unchanged(session, video, etag=info.etag, sidecar_due_at=db_now())
-        _adjust_copy(video)
-        if integrity.tag_status(video, info) != TagStatus.RIGHT:
-            adjusted.retagged += _tag(video)
-
-
-def _adjust_copy(video: Video) -> None:
-    """ETags differ between stores. A missing copy is made again."""
-    if video.copy_state != CopyState.READY or not video.copy_key:
-        return
-    info = storage.connected().info(video.copy_key)
-    if info is None or info.size != video.copy_size:
-        playable_copy.remake(video)
-    elif info.etag != video.copy_etag:
-        with transaction() as session:
-            lifecycle.update_if_unchanged(session, video, copy_etag=info.etag)
-
-
-def _has_sidecar(catalogue: Catalogue, owned: VideoWithOwner) -> bool:
-    """Whether the restored sidecar matches the row. It may be newer than the database's snapshot."""
-    wanted = Sidecar.of(owned.video, owned.owner)
-    found = catalogue.find(wanted.key)
-    return found is not None and found.sha256 == hashlib.sha256(wanted.content()).hexdigest()
-
-
-def _mark_failed(video: Video, kind: Kind) -> bool:
-    code, message = FAILURE_REASONS[kind]
-    with transaction() as session:
-        return lifecycle.transition(
-            session, video, Status.FAILED, by="repair", why=WHY, error_code=code, error_message=message
-        )
-
-
-def _tag(video: Video) -> bool:
-    """The bytes are verified, but the previous store kept no tags, or the key was replaced after the backup."""
-    with transaction() as session:
-        session.add(Event(kind=audit.REBUILT, video_id=video.id))
-    try:
-        return integrity.tag(video)
-    except StorageError:
-        return False
-
-
-AT_ONCE = 3  # objects, each with one part in memory
-BATCH = 16
-
-
-@dataclass
-class UploadedObjects:
-    """Uploaded objects, the sum of their sizes, and the objects that were present before."""
-
-    put: int = 0
-    bytes: int = 0
-    present: int = 0
 
 
 @dataclass(frozen=True)
@@ -277,16 +175,16 @@ def _restore(
     aside, undo = _put_key(key_file, at, force=force)
     with storage_running(), store_capabilities.without_memory():
         try:
-            check_bucket(catalogue, prefix_of(storage.connected()), force=force)
+            _check_bucket(catalogue, prefix_of(storage.connected()), force=force)
         except VideoVaultError:
             undo()
             raise
         with _restore_marker(manifest):
-            objects = upload_objects(folder, catalogue)
+            objects = _upload_objects(folder, catalogue)
             aside += database.set_aside(at)
             database.restore(folder, manifest.database)
             db.migrate()
-            adjusted = adjust_restored_rows(manifest, catalogue)
+            adjusted = _adjust_rows(manifest, catalogue)
     return Restored(manifest, objects, adjusted, aside, findings)
 
 
@@ -347,10 +245,10 @@ def _marker_path() -> Path:
     return settings().data_dir / RESTORE_MARKER
 
 
-# The objects, sent in parts through memory and verified.
+# The objects.
 
 
-def check_bucket(catalogue: Catalogue, prefix: str, *, force: bool) -> None:
+def _check_bucket(catalogue: Catalogue, prefix: str, *, force: bool) -> None:
     """Mark the objects that the bucket already has.
 
     Without ``force``, raises Conflict when it has objects that are not in the backup or differ from it.
@@ -372,7 +270,7 @@ def check_bucket(catalogue: Catalogue, prefix: str, *, force: bool) -> None:
         )
 
 
-def upload_objects(folder: Path, catalogue: Catalogue) -> UploadedObjects:
+def _upload_objects(folder: Path, catalogue: Catalogue) -> UploadedObjects:
     """Upload the objects that the bucket does not have. Raises Damaged, StorageError."""
     uploaded, stop = UploadedObjects(), threading.Event()
     entries = catalogue.entries()
@@ -412,56 +310,123 @@ def _upload_object(folder: Path, stop: threading.Event, entry: Entry) -> Entry:
     path = folder / entry.path
     if file_size(path) != entry.size:
         raise Damaged(f"{path}, the object {entry.key}, is missing or incomplete.")
-    retry_storage_call(lambda: _upload_and_verify(path, entry, check), RetryPolicy(), check)
+    with open_file(path) as file:
+        content = cast("BinaryIO", _VerifiedFile(file, path, entry))
+        FileUpload(storage.connected(), entry.key, content, entry.size, entry.described, check).run()
     return entry
 
 
-def _upload_and_verify(path: Path, entry: Entry, check: Callable[[], None]) -> None:
-    with open_file(path) as file:
-        if entry.size <= PART_BYTES:
-            _upload_whole(file, path, entry)
+class _VerifiedFile:
+    """An object's file; its last bytes are only returned if the whole content is that of the backup."""
+
+    def __init__(self, file: BinaryIO, path: Path, entry: Entry) -> None:
+        self._file = file
+        self._path = path
+        self._entry = entry
+        self._sha256 = hashlib.sha256()
+
+    def seek(self, offset: int) -> int:
+        self._sha256 = hashlib.sha256()
+        return self._file.seek(offset)
+
+    def read(self, count: int) -> bytes:
+        """Raises Damaged."""
+        content = self._file.read(count)
+        self._sha256.update(content)
+        is_end = self._file.tell() >= self._entry.size
+        if len(content) < count or (is_end and self._sha256.hexdigest() != self._entry.sha256):
+            raise Damaged(f"{self._path}, the object {self._entry.key}, is damaged: its checksum differs.")
+        return content
+
+
+# The rows: no worker holds them, and no notice is still to be sent.
+
+
+def _adjust_rows(manifest: Manifest, catalogue: Catalogue) -> Adjusted:
+    """Adjust a restored database to its new surroundings before any worker uses it. Raises StorageError."""
+    adjusted = Adjusted()
+    with transaction() as session:
+        adjusted.notices = session.exec(
+            update(OutboxMessage)
+            .where(col(OutboxMessage.next_attempt_at).is_not(None))
+            .values(next_attempt_at=None, last_error=NOT_SENT)
+        ).rowcount
+        adjusted.sessions = session.exec(delete(models.Session)).rowcount
+        session.exec(delete(Worker))
+        session.exec(delete(UploadPart))
+        running = col(IdempotencyKey.status_code).is_(None)
+        session.exec(update(IdempotencyKey).where(running).values(lease_until=utcnow()))
+        _adjust_unfinished(session, adjusted)
+    _adjust_ready(adjusted, catalogue)
+    with transaction() as session:
+        detail = {"takenAt": manifest.taken_at.isoformat(), **vars(adjusted)}
+        session.add(Event(kind="restored", detail=detail))
+    return adjusted
+
+
+def _adjust_unfinished(session: Session, adjusted: Adjusted) -> None:
+    """Uploads and workers are elsewhere, so an interrupted transfer restarts from its source."""
+    unfinished = col(Video.status) != Status.READY
+    released = {**response_video.RELEASED_COLUMNS, **NO_UPLOAD}
+    session.exec(update(Video).where(unfinished).values(**released))
+    earliest_deadline = read_db_now(session) + MIN_RENDER_TIMEOUT
+    for video in session.exec(select(Video).where(Video.status == Status.STORING)):
+        adjusted.queued += lifecycle.transition(
+            session, video, Status.QUEUED, by="repair", why=WHY, bytes_done=0, bytes_total=None
+        )
+    for video in session.exec(select(Video).where(Video.status == Status.GENERATING)):
+        if video.requested_at is None:
+            failed = {"error_code": "RESTORED", "error_message": NOT_ORDERED, "next_ask_at": None}
+            adjusted.not_ordered += lifecycle.transition(
+                session, video, Status.FAILED, by="repair", why=NOT_ORDERED, **failed
+            )
         else:
-            _upload_parts(file, path, entry, check)
+            until = max(video.deadline_at or earliest_deadline, earliest_deadline)
+            adjusted.awaited += lifecycle.update_if_unchanged(session, video, deadline_at=until)
+
+
+def _adjust_ready(adjusted: Adjusted, catalogue: Catalogue) -> None:
     vault = storage.connected()
-    info = vault.info(entry.key, wait_seconds=VISIBLE_SECONDS)
-    if info is None or info.size != entry.size or info.crc32 not in (None, entry.crc32):
-        vault.delete([entry.key])
-        raise StorageError(f"S3 does not hold {entry.key} as it was sent.", retryable=True)
+    for owned in ready_videos():
+        video = owned.video
+        info = vault.info(str(video.s3_key))
+        kind = object_mismatch(video, info)
+        if kind is not None or info is None:
+            adjusted.lost += fail_video(video, kind or Kind.MISSING_OBJECT, by="repair", why=WHY)
+            continue
+        is_renamed, video.etag = info.etag != video.etag, info.etag
+        if is_renamed or not _has_sidecar(catalogue, owned):
+            with transaction() as session:
+                lifecycle.update_if_unchanged(session, video, etag=info.etag, sidecar_due_at=db_now())
+        _adjust_copy(video)
+        if integrity.tag_status(video, info) != TagStatus.RIGHT:
+            adjusted.retagged += _tag(video)
 
 
-def _upload_whole(file: BinaryIO, path: Path, entry: Entry) -> None:
-    body = file.read(entry.size + 1)
-    if hash_pieces([body]).sha256 != entry.sha256:
-        raise _damaged(path, entry)
-    storage.connected().put(entry.key, body, entry.described, entry.crc32)
+def _adjust_copy(video: Video) -> None:
+    """ETags differ between stores. A missing copy is made again."""
+    if video.copy_state != CopyState.READY or not video.copy_key:
+        return
+    info = storage.connected().info(video.copy_key)
+    if info is None or info.size != video.copy_size:
+        playable_copy.remake(video)
+    elif info.etag != video.copy_etag:
+        with transaction() as session:
+            lifecycle.update_if_unchanged(session, video, copy_etag=info.etag)
 
 
-def _upload_parts(file: BinaryIO, path: Path, entry: Entry, check: Callable[[], None]) -> None:
-    """Complete the upload only after all bytes have been verified."""
-    vault = storage.connected()
-    upload_id = vault.start_upload(entry.key, entry.described)
+def _has_sidecar(catalogue: Catalogue, owned: VideoWithOwner) -> bool:
+    """Whether the restored sidecar matches the row. It may be newer than the database's snapshot."""
+    wanted = Sidecar.of(owned.video, owned.owner)
+    found = catalogue.find(wanted.key)
+    return found is not None and found.sha256 == hashlib.sha256(wanted.content()).hexdigest()
+
+
+def _tag(video: Video) -> bool:
+    """The bytes are verified, but the previous store kept no tags, or the key was replaced after the backup."""
+    with transaction() as session:
+        session.add(Event(kind=audit.REBUILT, video_id=video.id))
     try:
-        parts: list[StoredPart] = []
-
-        def sent() -> Iterator[bytes]:
-            plan = PartLayout.for_total(entry.size)
-            for number in plan.numbers():
-                check()
-                body = file.read(plan.length(number))
-                crc32 = zlib.crc32(body)
-                etag = vault.upload_part(entry.key, upload_id, number, body, crc32).etag
-                parts.append(StoredPart(number, len(body), etag, crc32))
-                yield body
-
-        if hash_pieces(sent()).sha256 == entry.sha256:
-            vault.complete_upload(entry.key, upload_id, parts, entry.crc32)
-            return
-    except BaseException:
-        vault.abort_upload(entry.key, upload_id)
-        raise
-    vault.abort_upload(entry.key, upload_id)
-    raise _damaged(path, entry)
-
-
-def _damaged(path: Path, entry: Entry) -> Damaged:
-    return Damaged(f"{path}, the object {entry.key}, is damaged: its checksum differs.")
+        return integrity.tag(video)
+    except StorageError:
+        return False

@@ -6,7 +6,7 @@ The previous backup stays complete until the new manifest is written.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -118,7 +118,7 @@ def save_backup(folder: Path) -> Saved:
                 installation=_save_key(folder, at),
                 catalogue=_save_catalogue(folder, at),
                 keeps_metadata=storage.connected().keeps_metadata,
-                **asdict(catalogue.total()),
+                **catalogue.totals(),
             )
             write_manifest(folder, manifest)
             _remove_unneeded(folder, manifest)
@@ -172,7 +172,7 @@ def _fill(folder: Path, catalogue: Catalogue, copy_count: _CopyCount, at: dateti
         copied = database.snapshot(folder, at, catalogue)
         _copy_objects(folder, catalogue, scan, copy_count)
         catalogue.delete_unseen(scan)
-        if scan > MAX_SNAPSHOTS or next(catalogue.missing(), None) is None:
+        if scan > MAX_SNAPSHOTS or next(catalogue.problems(), None) is None:
             return copied
 
 
@@ -377,10 +377,10 @@ def _check_object(folder: Path, entry: Entry, findings: Findings) -> None:
 
 
 def _check_rows(catalogue: Catalogue, keys: Sequence[str] | None, findings: Findings) -> None:
-    for missing in catalogue.missing():
-        findings.add(f"{missing.video_id} ({missing.title}): {missing.why}.")
+    for problem in catalogue.problems():
+        findings.add(problem)
     if keys is None:
         return
-    for each in catalogue.sealed():
-        if security.unseal(each.value, owner_id=each.owner_id, video_id=each.video_id, keys=keys) is None:
-            findings.add(f"{each.video_id}: its secret key cannot be opened with the SECRET_KEY.")
+    for video_id, owner_id, sealed in catalogue.sealed_keys():
+        if security.unseal(sealed, owner_id=owner_id, video_id=video_id, keys=keys) is None:
+            findings.add(f"{video_id}: its secret key cannot be opened with the SECRET_KEY.")

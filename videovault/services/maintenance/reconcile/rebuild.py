@@ -21,14 +21,8 @@ from videovault.models import CopyState, Event, Status, User, Video
 from videovault.services.core import audit, fields
 from videovault.services.core.naming import is_copy_key
 from videovault.services.core.views import View
-from videovault.services.maintenance.reconcile.report import (
-    Example,
-    Folder,
-    Group,
-    GroupBuilder,
-    in_batches,
-    list_folders,
-)
+from videovault.services.maintenance.reconcile.compare import Folder, in_batches, list_folders
+from videovault.services.maintenance.reconcile.report import Example, Group, GroupBuilder
 from videovault.services.maintenance.reconcile.runner import AT_ONCE
 from videovault.services.transfer import playable_copy
 from videovault.services.videos import integrity, sidecar

@@ -19,23 +19,27 @@ from videovault.gateways.storage import Upload
 from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller, check_admin
-from videovault.services.maintenance.reconcile.compare import compare, find_old_versions
-from videovault.services.maintenance.reconcile.report import (
+from videovault.services.core.lifecycle import ActorKind
+from videovault.services.maintenance.reconcile.compare import (
     OBJECT_KEY,
+    Folder,
+    VideoWithOwner,
+    claims,
+    compare,
+    find_old_versions,
+    in_batches,
+    list_folders,
+    ready_videos,
+    rows_by_folder,
+)
+from videovault.services.maintenance.reconcile.report import (
     UNTOUCHED,
     Finding,
-    Folder,
     Kind,
     Progress,
     Report,
     ReportBuilder,
     Result,
-    VideoWithOwner,
-    claims,
-    in_batches,
-    list_folders,
-    ready_videos,
-    rows_by_folder,
 )
 from videovault.services.transfer import cleanup, playable_copy
 from videovault.services.videos import integrity, sidecar
@@ -82,13 +86,15 @@ def reconcile(
     progress = progress or Progress()
     progress.total_videos = _count_ready()
     builder = ReportBuilder(repair, progress)
-    handle = repair_finding if repair else _leave_untouched
+    handle = _repair if repair else _leave_untouched
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="reconcile") as pool:
         process = partial(_compare_and_repair, before=utcnow() - min_age, handle=handle, progress=progress)
         for batch in _until_stopped(_folders_with_rows(), progress):
             for work, outcomes in zip(batch, pool.map(process, batch), strict=True):
                 if outcomes is not None:
-                    builder.add_folder(*work)
+                    folder, owned = work
+                    sizes = [each.size for each in folder.objects]
+                    builder.add_folder(sizes, is_ready=owned is not None and owned.is_ready)
                     for found, result in outcomes:
                         builder.add(found, result)
     for found in _until_stopped(
@@ -107,7 +113,7 @@ def _folders_with_rows() -> Iterator[Sequence[Work]]:
     for batch in in_batches(list_folders(storage.connected())):
         rows = rows_by_folder(batch)
         work = [(folder, rows.get(folder.prefix)) for folder in batch]
-        seen |= {folder.video_id for folder, owned in work if owned and owned.video.status == Status.READY}
+        seen |= {folder.video_id for folder, owned in work if owned and owned.is_ready}
         yield work
     for rest in in_batches(owned for owned in ready_videos() if owned.video.id not in seen):
         yield [(Folder(owned.video.owner_id, owned.video.id), owned) for owned in rest]
@@ -167,85 +173,72 @@ def _record_event(report: Report, actor_id: str | None) -> None:
 # Repairs. Each one checks again, so that several machines can repair at once.
 
 
-def repair_finding(found: Finding) -> Result:
-    """Young findings, and those that need a person's judgement, are left untouched."""
-    if found.kind == Kind.WRONG_TAG:
-        _record_swapped(found)
-    if found.young or found.kind not in (*_REPAIRS, Kind.OLD_VERSION):
-        return UNTOUCHED
-    try:
-        if found.kind == Kind.OLD_VERSION:
-            return _delete_versions(found)
-        is_repaired = _REPAIRS[found.kind](found)
-    except StorageError as error:
-        log.warning("not repaired", kind=found.kind, name=found.name, reason=error.public_message)
-        return Result(is_repaired=False, why=error.public_message)
-    return Result(is_repaired, "" if is_repaired else CHANGED_MEANWHILE)
-
-
-def _delete_orphan(found: Finding) -> bool:
-    match = OBJECT_KEY.fullmatch(found.name)
-    with reading() as session:
-        row = session.get(Video, match[2]) if match else None
-    if claims(row, found.name):
-        return False
-    log.warning("object without a video deleted", key=found.name, size=found.bytes)
-    storage.connected().delete([found.name])
-    return True
-
-
-def _delete_versions(found: Finding) -> Result:
-    match = OBJECT_KEY.fullmatch(found.name)
-    with reading() as session:
-        row = session.get(Video, match[2]) if match else None
-    vault = storage.connected()
-    if claims(row, found.name) or vault.info(found.name) is not None:
-        return Result(is_repaired=False, why=CHANGED_MEANWHILE)
-    kept = vault.delete_versions(found.name)
-    return Result(is_repaired=kept is None, why=f"{kept} {kept.why}" if kept else "")
-
-
-def _fail(found: Finding) -> bool:
-    code, message = FAILURE_REASONS[found.kind]
+def fail_video(video: Video, kind: Kind, *, by: ActorKind | None = None, why: str = "") -> bool:
+    """Mark a video as failed whose object is not the stored one; False if it has changed since it was read."""
+    code, message = FAILURE_REASONS[kind]
+    failed = {"error_code": code, "error_message": message}
     with transaction() as session:
-        return found.video is not None and lifecycle.transition(
-            session, found.video, Status.FAILED, why=message, error_code=code, error_message=message
-        )
+        return lifecycle.transition(session, video, Status.FAILED, by=by, why=why or message, **failed)
 
 
-def _remake_copy(found: Finding) -> bool:
-    return found.video is not None and playable_copy.remake(found.video)
-
-
-def _write_sidecar(found: Finding) -> bool:
-    return sidecar.write_or_raise(found.name)
-
-
-def _tag(found: Finding) -> bool:
-    return found.video is not None and integrity.tag(found.video)
-
-
-def _record_swapped(found: Finding) -> None:
-    """Only a person can judge a swapped object, so it is only recorded."""
-    if found.video is not None:
+def _repair(found: Finding) -> Result:
+    """Young findings, and those that need a person's judgement, are left untouched."""
+    if found.kind == Kind.WRONG_TAG and found.video is not None:
         with transaction() as session:
             integrity.record_swapped(session, found.video)
+    if found.young or found.kind not in (*_VIDEO_REPAIRS, *_OBJECT_REPAIRS):
+        return UNTOUCHED
+    try:
+        if found.video is not None:
+            why = "" if _VIDEO_REPAIRS[found.kind](found.video) else CHANGED_MEANWHILE
+        else:
+            why = _OBJECT_REPAIRS[found.kind](found)
+    except StorageError as error:
+        log.warning("not repaired", kind=found.kind, name=found.name, reason=error.public_message)
+        why = error.public_message
+    return Result(is_repaired=not why, why=why)
 
 
-def _abort_upload(found: Finding) -> bool:
+def _delete_orphan(found: Finding) -> str:
+    if _is_claimed(found.name):
+        return CHANGED_MEANWHILE
+    log.warning("object without a video deleted", key=found.name, size=found.bytes)
+    storage.connected().delete([found.name])
+    return ""
+
+
+def _delete_versions(found: Finding) -> str:
+    vault = storage.connected()
+    if _is_claimed(found.name) or vault.info(found.name) is not None:
+        return CHANGED_MEANWHILE
+    kept = vault.delete_versions(found.name)
+    return f"{kept} {kept.why}" if kept else ""
+
+
+def _is_claimed(key: str) -> bool:
+    match = OBJECT_KEY.fullmatch(key)
+    with reading() as session:
+        row = session.get(Video, match[2]) if match else None
+    return claims(row, key)
+
+
+def _abort_upload(found: Finding) -> str:
     if found.upload is None or cleanup.is_referenced(found.upload):
-        return False
+        return CHANGED_MEANWHILE
     storage.connected().abort_upload(found.upload.key, found.upload.upload_id)
-    return True
+    return ""
 
 
-_REPAIRS: dict[Kind, Callable[[Finding], bool]] = {
-    Kind.MISSING_OBJECT: _fail,
-    Kind.WRONG_SIZE: _fail,
-    Kind.WRONG_CRC32: _fail,
-    Kind.UNKNOWN_TAG: _tag,
-    Kind.SIDECAR: _write_sidecar,
-    Kind.MISSING_COPY: _remake_copy,
+# Whether the video was repaired.
+_VIDEO_REPAIRS: dict[Kind, Callable[[Video], bool]] = {
+    **{kind: partial(fail_video, kind=kind) for kind in FAILURE_REASONS},
+    Kind.UNKNOWN_TAG: integrity.tag,
+    Kind.SIDECAR: lambda video: sidecar.write_or_raise(video.id),
+    Kind.MISSING_COPY: playable_copy.remake,
+}
+# The reason why something was not repaired, or nothing.
+_OBJECT_REPAIRS: dict[Kind, Callable[[Finding], str]] = {
     Kind.ORPHAN: _delete_orphan,
+    Kind.OLD_VERSION: _delete_versions,
     Kind.STRAY_UPLOAD: _abort_upload,
 }

@@ -15,7 +15,7 @@ AHEAD, BACK = "the clock jumps an hour ahead", "the clock jumps an hour back"
 ORDER = (WORKER, APP, RACE, DATABASE, S3, AHEAD, BACK)
 
 
-class Witness:
+class Outcomes:
     """Collects a line per video."""
 
     def __init__(self, house: House) -> None:
@@ -24,15 +24,15 @@ class Witness:
 
     @property
     def table(self) -> str:
-        by_struck = sorted(self._lines, key=lambda seen: ORDER.index(seen[1]))
-        return table(HEAD, [self._lines[seen] for seen in by_struck])
+        by_fault = sorted(self._lines, key=lambda line: ORDER.index(line[1]))
+        return table(HEAD, [self._lines[line] for line in by_fault])
 
-    def saw(self, stage: str, struck: str, video_id: str, more: str = "") -> None:
+    def record(self, stage: str, fault: str, video_id: str, more: str = "") -> None:
         """Check and record the video's outcome; ``more`` is what else the test has proved."""
         outcome = f"{self._outcome(video_id)}{more and '; '}{more}"
         self._house.until(lambda: self._in_s3(video_id) == self._expected(video_id))
-        way, renders = " → ".join(self._way(video_id)), self._renders(video_id)
-        self._lines[stage, struck] = (stage, struck, outcome, way, renders, "agree")
+        statuses, renders = " → ".join(self._statuses(video_id)), self._renders(video_id)
+        self._lines[stage, fault] = (stage, fault, outcome, statuses, renders, "agree")
 
     def _outcome(self, video_id: str) -> str:
         row = self._house.row(video_id)
@@ -49,7 +49,7 @@ class Witness:
         assert (row["size"], row["crc32"]) == (len(film), f"{zlib.crc32(film):08x}")
         return "ready, the object is identical"
 
-    def _way(self, video_id: str) -> list[str]:
+    def _statuses(self, video_id: str) -> list[str]:
         sql = "SELECT detail FROM events WHERE kind = 'status' AND video_id = ? ORDER BY id"
         moves = [json.loads(each["detail"]) for each in self._house.rows(sql, video_id)]
         if not moves:
