@@ -1,4 +1,4 @@
-"""Fixtures for all tests; each is described where it is made."""
+"""pytest plugins, the order of tests and garbage collection; fixtures are described where they are defined."""
 
 import gc
 import os
@@ -8,22 +8,22 @@ from typing import Any
 import hypothesis
 import pytest
 
-# Whatever this machine is set to: tests and all that they start are not compiled anew in each of many processes.
+# Overrides the environment: otherwise each of many processes would compile all modules again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-gc.disable()  # until everything is imported
+gc.disable()  # until all tests are imported
 
-# Folders whose tests share what is expensive to start, except the files that start something of their own.
+# Folders whose tests share expensive fixtures, so one process runs them, except the files that start something of their own.
 TOGETHER = ("tests/reliability/", "tests/journeys/")
 ALONE = tuple(f"tests/journeys/test_{name}.py" for name in ("accessibility", "page_attacks", "restart"))
-SLOW = {"journey", "process", "thorough"}  # the markers of what `make test-quick` leaves out
-SLOW_BEGUN = 0.75  # of the way through all others, the last slow file begins
+SLOW = {"journey", "process", "thorough"}  # the markers that `make test-quick` excludes
+SLOW_BEGUN = 0.75  # of all other files have started when the last slow file starts
 
-# How fast a machine is says nothing about the code: no deadline for an example.
+# No deadline for an example: it would measure the machine, not the code.
 hypothesis.settings.register_profile("videovault", deadline=None)
 hypothesis.settings.load_profile("videovault")
 
-# One that imports another comes after it: pytest must be the first to import each.
+# A plugin comes after those that it imports: pytest must import each of them first, to rewrite its assertions.
 pytest_plugins = [
     "tests.support.embedded_s3",
     "tests.support.security_document",
@@ -43,11 +43,12 @@ pytest_plugins = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files are spread among the rest and begun well before the end, so that all cores are busy until then."""
+    """Distribute the slow files evenly over the first part of the run, so that all cores are busy until the end."""
     units: dict[str, list[pytest.Item]] = {}
     for item in items:
         units.setdefault(_unit(item.nodeid), []).append(item)
     slow = [name for name, unit in units.items() if any(map(_is_slow, unit))]
+    slow.sort(key=lambda name: name not in (*TOGETHER, *ALONE))  # the longest start first
     quick = [name for name in units if name not in set(slow)]
     place = {name: SLOW_BEGUN * number / len(slow) for number, name in enumerate(slow)}
     place |= {name: number / len(quick) for number, name in enumerate(quick)}
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _unit(nodeid: str) -> str:
-    """What is done by one process, in one go: a file, or a folder of ``TOGETHER``."""
+    """What one process runs as a whole: a file, or a folder of ``TOGETHER``."""
     file = nodeid.partition("::")[0]
     return next((folder for folder in TOGETHER if file not in ALONE and file.startswith(folder)), file)
 
@@ -65,7 +66,7 @@ def _is_slow(item: pytest.Item) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """Looking through everything for rubbish, and often, would be a sixth of all work; what is imported stays anyway."""
+    """Exclude imported modules from garbage collection, which would take a sixth of the CPU time otherwise."""
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
     gc.enable()
@@ -73,7 +74,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """pytest looks through everything for lost exceptions, repeatedly, when it ends: after the first time little is left."""
+    """Freeze what is left: pytest collects garbage repeatedly at its end, to find unraisable exceptions."""
     gc.collect()
     gc.freeze()
 
@@ -82,7 +83,7 @@ def pytest_sessionfinish() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadFileScheduling
 
-    class Scheduling(LoadFileScheduling):  # type: ignore[misc] # it comes without types
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc] # no types
         def _split_scope(self, nodeid: str) -> str:
             return _unit(nodeid)
 

@@ -1,50 +1,38 @@
-"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile, backup, restore."""
+"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile, backup, restore.
+
+Each command imports what it needs when it runs: all of it together takes seconds. The web process imports this module
+once more, as multiprocessing does with the main module.
+"""
 
 import argparse
-import getpass
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from videovault import db, installation, logs
-from videovault.commands import start
-from videovault.config import Settings, settings
 from videovault.data_dir import UMASK
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    from videovault.services.transfer.engine import StoredObject
-
-MIN_FREE_BYTES = 500 * 1024**2
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Everything on one port."""
-    from videovault.embedded import frontend, web_server
-    from videovault.embedded import process as embedded_process
-    from videovault.services.maintenance import startup_check
-
-    embedded_process.raise_open_file_limit()
     # Nothing needs cleaning up during the start, and KeyboardInterrupt could be swallowed inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from videovault import db
+    from videovault.commands import start
+    from videovault.config import settings
+    from videovault.embedded import frontend, web_server
+    from videovault.embedded.process import raise_open_file_limit
+    from videovault.services.maintenance import startup_check
+
+    raise_open_file_limit()
     chosen = settings()
-    _check_disk(chosen)
-    _check_restore_finished(chosen)
+    start.check_disk(chosen)
+    start.check_restore_finished(chosen)
     with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
-        migrate()
+        start.migrate()
         start.check_keys()
         if not arguments.new:
             startup_check.check_data_is_complete()
@@ -64,28 +52,31 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 def worker() -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
-    from videovault.embedded import process as embedded_process
+    from videovault.commands import start
+    from videovault.config import settings
+    from videovault.embedded.process import raise_open_file_limit
 
-    embedded_process.raise_open_file_limit()
-    _check_restore_finished(settings())
+    raise_open_file_limit()
+    start.check_restore_finished(settings())
     start.check_keys()
     process.run()
 
 
 def migrate() -> None:
     """Bring the database up to date."""
-    try:
-        db.migrate()
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigurationError(f"The database cannot be used: {reason}. Check DATABASE_URL.") from error
+    from videovault.commands import start
+
+    start.migrate()
 
 
 def create_admin() -> None:
     """Create an admin account; asks for its e-mail address and password."""
+    import getpass
+
+    from videovault.commands import start
     from videovault.services.accounts import accounts
 
-    migrate()
+    start.migrate()
     start.check_keys()
     email = input("E-mail address: ")
     user = accounts.create_admin(email, getpass.getpass("Password: "))
@@ -94,6 +85,7 @@ def create_admin() -> None:
 
 def transfer(options: argparse.Namespace) -> None:
     """Transfer videos from URLs into the bucket; a second run continues an interrupted one."""
+    from videovault.commands.transfer import transfer_all
     from videovault.embedded import s3_for_commands
     from videovault.services.transfer import standalone
 
@@ -104,7 +96,7 @@ def transfer(options: argparse.Namespace) -> None:
     )
     with s3_for_commands.s3_available():
         standalone.open_connections()
-        failed = _transfer_all(wanted, options.at_once)
+        failed = transfer_all(wanted, options.at_once)
     if failed:
         raise SourceError(f"{failed} of {len(wanted)} were not transferred.")
 
@@ -125,10 +117,10 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
 def reconcile(options: argparse.Namespace) -> int:
     """Compare the bucket with the database; by default nothing is changed."""
     from videovault.commands import reconcile as command
-    from videovault.commands import rekey
+    from videovault.commands import rekey, start
     from videovault.embedded import s3_for_commands
 
-    migrate()
+    start.migrate()
     if options.rekey:
         if s3_for_commands.app_is_running():
             raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
@@ -140,10 +132,10 @@ def reconcile(options: argparse.Namespace) -> int:
 
 def reseal() -> int:
     """Reseal all secret keys with the current SECRET_KEY after it was changed."""
-    from videovault.commands import rekey as command
+    from videovault.commands import rekey, start
 
-    migrate()
-    return command.reseal()
+    start.migrate()
+    return rekey.reseal()
 
 
 def backup(options: argparse.Namespace) -> int:
@@ -189,57 +181,6 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="with --rekey: skip the confirmation")
 
 
-def _transfer_all(wanted: Sequence[tuple[str, str]], at_once: int) -> int:
-    """Transfer with progress bars on stderr; returns the number of failures."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    from videovault.commands.output import printable
-    from videovault.services.transfer import standalone
-
-    stop, failed = Event(), 0
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Progress(*columns, console=Console(stderr=True))
-    with bars, ThreadPoolExecutor(max(1, at_once)) as pool:
-        running = {}
-        for url, key in wanted:
-            bar = bars.add_task(escape(printable(standalone.display_name(url))), total=None)
-            watch = standalone.ProgressControl(partial(_update_bar, bars, bar), stop)
-            running[pool.submit(standalone.transfer_url, url, key, watch)] = (url, key)
-        try:
-            for done in as_completed(running):
-                failed += not _print_result(bars.console, done, *running[done])
-        except KeyboardInterrupt:
-            stop.set()  # uploaded parts are kept, and the next run continues
-            raise
-    return failed
-
-
-def _update_bar(bars: "Progress", bar: "TaskID", bytes_done: int, bytes_total: int | None) -> None:
-    bars.update(bar, completed=bytes_done, total=bytes_total)
-
-
-def _print_result(console: "Console", done: "Future[StoredObject]", url: str, key: str) -> bool:
-    """Print the result of one transfer; returns whether it succeeded."""
-    from videovault.commands.output import plain
-    from videovault.services.transfer import standalone
-
-    try:
-        stored = done.result()
-    except VideoVaultError as error:
-        console.print(plain(f"{standalone.display_name(url)}: {error.public_message}"))
-        return False
-    console.print(plain(f"{key}  {stored.size:,} bytes  crc32 {stored.crc32:08x}"), highlight=False)
-    return True
-
-
 @dataclass(frozen=True)
 class Command:
     """``arguments`` adds the command's arguments to its parser; ``run`` returns the exit status, or None for 0.
@@ -279,6 +220,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command = COMMANDS[options.command]
     try:
+        from videovault import logs
+        from videovault.commands import start
+        from videovault.config import settings
+
         permissions = None if command.detached(options) else start.prepare_data_dir(settings())
         logs.configure(settings().log_format, settings().log_level, settings().secrets)
         if permissions:
@@ -294,24 +239,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _check_restore_finished(chosen: Settings) -> None:
-    if (chosen.data_dir / installation.RESTORE_MARKER).exists():
-        raise ConfigurationError(
-            f"A restore into {chosen.data_dir} was interrupted. Run `python -m videovault restore` again with the same "
-            "folder to continue."
-        )
-
-
-def _check_disk(chosen: Settings) -> None:
-    """Refuse to start on a full disk, since later errors would be less clear."""
-    free = shutil.disk_usage(chosen.data_dir).free
-    if chosen.uses_embedded_s3 and free < MIN_FREE_BYTES:
-        raise ConfigurationError(
-            f"The disk is nearly full: {free // 1024**2} MB are free in {chosen.data_dir}, and the videos are "
-            "stored there. Free some space, or set DATA_DIR to another disk."
-        )
 
 
 def _print_error(text: str) -> None:

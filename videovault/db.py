@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     make_url,
     select,
     text,
@@ -31,67 +32,6 @@ from videovault.config import settings
 from videovault.data_dir import LOCK_SECONDS, directory_lock
 from videovault.errors import DiskFull
 
-# Reserved space on the database's disk, so that signing in and deleting work while the disk is full. Most of it lies inside SQLite's own files, where no other program can take it: free pages, and a write-ahead log long enough to be overwritten. A file beside them is truncated if that is not enough.
-
-RESERVE_BYTES = 8 * 1024**2  # thousands of rows, and twice SQLite's log
-LOG_BYTES = 5 * 1024**2  # SQLite starts to overwrite its log at 1,000 pages
-LOW_PAGE_BYTES = 256 * 1024
-STEP_BYTES = 1024**2
-# Non-essential writes leave this much free: more than a step, so that they do not use up a released step.
-MIN_FREE_BYTES = 4 * 1024**2
-
-
-@dataclass(frozen=True)
-class DiskReserve:
-    """The reserve of the SQLite file ``database``; ``page_bytes`` below is the size of its free pages."""
-
-    database: Path
-
-    @property
-    def file(self) -> Path:
-        return self.database.with_name(f"{self.database.name}.reserve")
-
-    def check(self) -> None:
-        """Raises DiskFull if a non-essential write would take space that essential writes need."""
-        if self.free() < MIN_FREE_BYTES:
-            raise DiskFull
-
-    def is_full(self, page_bytes: int) -> bool:
-        return page_bytes >= RESERVE_BYTES // 2 and self._log_bytes() >= LOG_BYTES
-
-    def can_be_refilled(self) -> bool:
-        """Whether the disk has room for a new reserve."""
-        return self.free() >= 3 * RESERVE_BYTES + MIN_FREE_BYTES
-
-    def release_step(self, page_bytes: int) -> None:
-        """Truncate the file by a step if SQLite's files must grow for an essential write and cannot."""
-        grows = page_bytes < LOW_PAGE_BYTES or self._log_bytes() < LOG_BYTES
-        size = _size(self.file)
-        if not grows or not size or self.free() >= STEP_BYTES:
-            return
-        left = max(0, size - STEP_BYTES)
-        os.truncate(self.file, left)
-        log.warning("the disk is full: using the reserve for signing in and deleting", bytes_left=left)
-
-    def fill(self) -> None:
-        """Restore the file to its full size."""
-        missing = RESERVE_BYTES - _size(self.file)
-        if missing > 0:
-            with self.file.open("ab") as file:
-                file.write(os.urandom(missing))  # a compressing file system stores zeros in no space
-
-    def free(self) -> int:
-        """Bytes that this process may still write to the disk."""
-        return shutil.disk_usage(self.database.parent).free
-
-    def _log_bytes(self) -> int:
-        return _size(self.database.with_name(f"{self.database.name}-wal"))
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0
-
-
 BUSY_SECONDS = 15
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
@@ -99,6 +39,13 @@ MIGRATION_LOCK = "migrate"
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
 FILLER = "disk_reserve_filler"
+# The reserve for essential writes, such as signing in and deleting, on a full disk.
+RESERVE_BYTES = 8 * 1024**2  # thousands of rows, and twice SQLite's log
+LOG_BYTES = 5 * 1024**2  # SQLite starts to overwrite its log at 1,000 pages
+LOW_PAGE_BYTES = 256 * 1024
+STEP_BYTES = 1024**2
+# Non-essential writes leave this much free: more than a step, so that they do not use up a released step.
+MIN_FREE_BYTES = 4 * 1024**2
 log = logs.get(__name__)
 
 
@@ -209,10 +156,12 @@ def keep_newest(session: Session, age: Any, max_rows: int, *rows: ColumnElement[
 
 def migrate() -> None:
     """Migrate the database to this version's tables; processes that start together take turns."""
-    from alembic import command  # costs 10 MB, which workers do not need
-    from alembic.config import Config
-
     with _migration_lock():
+        if is_migrated():
+            return
+        from alembic import command  # takes 10 MB and 200 ms, which only a first start needs
+        from alembic.config import Config
+
         command.upgrade(Config(str(ALEMBIC_INI)), "head")
 
 
@@ -243,18 +192,70 @@ def is_migrated() -> bool:
 
 def current_revision(connection: Connection) -> str | None:
     """The revision of a database's tables, None if there are none."""
-    from alembic.migration import MigrationContext
-
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def known_revisions() -> list[str]:
-    """Every revision that ``migrate`` can start from, the newest first."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    """Every revision that ``migrate`` can start from, the newest first. Files are named after their revision."""
+    files = (ALEMBIC_INI.parent / "alembic" / "versions").glob("[0-9]*_*.py")
+    return sorted((file.name.partition("_")[0] for file in files), reverse=True)
 
-    scripts = ScriptDirectory.from_config(Config(str(ALEMBIC_INI)))
-    return [script.revision for script in scripts.walk_revisions()]
+
+@dataclass(frozen=True)
+class DiskReserve:
+    """Space on the disk of the SQLite file ``database``, reserved so that essential writes succeed on a full disk.
+
+    Most of it lies inside SQLite's own files, where no other program can take it: free pages (``page_bytes``), and a
+    write-ahead log long enough to be overwritten. A file beside them is truncated if that is not enough.
+    """
+
+    database: Path
+
+    @property
+    def file(self) -> Path:
+        return self.database.with_name(f"{self.database.name}.reserve")
+
+    def check(self) -> None:
+        """Raises DiskFull if a non-essential write would take space that essential writes need."""
+        if self.free() < MIN_FREE_BYTES:
+            raise DiskFull
+
+    def is_full(self, page_bytes: int) -> bool:
+        return page_bytes >= RESERVE_BYTES // 2 and self._log_bytes() >= LOG_BYTES
+
+    def can_be_refilled(self) -> bool:
+        """Whether the disk has room for a new reserve."""
+        return self.free() >= 3 * RESERVE_BYTES + MIN_FREE_BYTES
+
+    def release_step(self, page_bytes: int) -> None:
+        """Truncate the file by a step if SQLite's files must grow for an essential write and cannot."""
+        grows = page_bytes < LOW_PAGE_BYTES or self._log_bytes() < LOG_BYTES
+        size = _size(self.file)
+        if not grows or not size or self.free() >= STEP_BYTES:
+            return
+        left = max(0, size - STEP_BYTES)
+        os.truncate(self.file, left)
+        log.warning("the disk is full: using the reserve for signing in and deleting", bytes_left=left)
+
+    def fill(self) -> None:
+        """Restore the file to its full size."""
+        missing = RESERVE_BYTES - _size(self.file)
+        if missing > 0:
+            with self.file.open("ab") as file:
+                file.write(os.urandom(missing))  # a compressing file system stores zeros in no space
+
+    def free(self) -> int:
+        """Bytes that this process may still write to the disk."""
+        return shutil.disk_usage(self.database.parent).free
+
+    def _log_bytes(self) -> int:
+        return _size(self.database.with_name(f"{self.database.name}-wal"))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _make_room_to_open(database: Path, *_event: object) -> None:

@@ -11,14 +11,11 @@ from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from huey import Huey, PostgresHuey, RedisHuey, SqliteHuey
-from huey.consumer import Consumer
-
-from videovault import db, logs
-from videovault.config import settings
+from videovault import db, logs, unavailable
+from videovault.config import HEARTBEAT_FD, settings
 from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
 from videovault.services.core import lifecycle
@@ -27,11 +24,26 @@ from videovault.services.maintenance import repair
 from videovault.services.notifications import outbox
 from videovault.services.transfer import lease, pipeline, playable_copy
 
-# A bounded thread pool for generator webhooks, which may take minutes, so that transfers do not wait for them.
+if TYPE_CHECKING:
+    from huey import Huey
+
+NAME = "videovault"
+REPAIR_SECONDS = 5.0
+TIDY_EVERY = 120  # repairs, the first one included
+POLL_SECONDS = 1.0
+COPY_SECONDS = 1.0
+FULL_SECONDS = 60.0
+DELIVER_SECONDS = 1.0
+GENERATORS_AT_ONCE = 8
+STOP_SECONDS = 15.0
+HEARTBEAT_SECONDS = 2.0
+CLIENTS = {"redis": "redis", "rediss": "redis", "postgresql": "psycopg"}  # by the scheme of QUEUE_URL
+
+log = logs.get(__name__)
 
 
 class WebhookPool:
-    """Runs a few calls at a time and queues the rest.
+    """A bounded thread pool for generator webhooks, which may take minutes, so that transfers do not wait for them.
 
     A lost call does no harm: its video's row still shows an order to send, and ``repair`` enqueues it again. The
     threads are daemons, unlike an executor's: a hanging call must not delay the end of the process.
@@ -91,19 +103,6 @@ class WebhookPool:
             self._changed.notify_all()
 
 
-NAME = "videovault"
-REPAIR_SECONDS = 5.0
-TIDY_EVERY = 120  # repairs, the first one included
-POLL_SECONDS = 1.0
-COPY_SECONDS = 1.0
-FULL_SECONDS = 60.0
-DELIVER_SECONDS = 1.0
-GENERATORS_AT_ONCE = 8
-STOP_SECONDS = 15.0
-HEARTBEAT_SECONDS = 2.0
-HEARTBEAT_FD = "VIDEOVAULT_HEARTBEAT_FD"  # the supervisor's pipe
-
-log = logs.get(__name__)
 _stopping = threading.Event()
 _webhooks = WebhookPool()
 
@@ -112,7 +111,7 @@ _webhooks = WebhookPool()
 class Queue:
     """Huey, and its only task."""
 
-    huey: Huey
+    huey: "Huey"
     produce: Any
 
 
@@ -148,14 +147,7 @@ def produce_video(video_id: str) -> None:
 
 def run() -> None:
     """Work until SIGTERM or SIGINT; running transfers return to the queue."""
-    consumer = _Consumer(
-        queue().huey,
-        workers=max(1, settings().workers),
-        periodic=False,
-        max_delay=1.0,
-        graceful_signal="TERM",
-        shutdown_timeout=STOP_SECONDS,
-    )
+    consumer = _consumer(queue().huey)
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal before ``run`` must also shut down orderly
     _webhooks.start(GENERATORS_AT_ONCE)
     registration = lease.WorkerRegistration(consumer.workers)
@@ -174,15 +166,30 @@ def run() -> None:
     registration.deregister()
 
 
-class _Consumer(Consumer):  # type: ignore[misc] # huey has no types
-    def stop(self, graceful: bool = False) -> None:
-        _stopping.set()  # before the threads are joined, so that transfers release their videos
-        _webhooks.stop(STOP_SECONDS)
-        super().stop(graceful)
+def _consumer(huey: "Huey") -> Any:
+    from huey.consumer import Consumer  # after ``queue()``, which imports huey
+
+    class StoppingConsumer(Consumer):  # type: ignore[misc] # huey has no types
+        def stop(self, graceful: bool = False) -> None:
+            _stopping.set()  # before the threads are joined, so that transfers release their videos
+            _webhooks.stop(STOP_SECONDS)
+            super().stop(graceful)
+
+    return StoppingConsumer(
+        huey,
+        workers=max(1, settings().workers),
+        periodic=False,
+        max_delay=1.0,
+        graceful_signal="TERM",
+        shutdown_timeout=STOP_SECONDS,
+    )
 
 
-def _open(dsn: str) -> Huey:
+def _open(dsn: str) -> "Huey":
+    """Import huey with the client library of this queue only, since each of them takes 100 ms."""
     scheme = urlsplit(dsn).scheme
+    with unavailable(*{*CLIENTS.values()} - {CLIENTS.get(scheme, "")}):
+        from huey import PostgresHuey, RedisHuey, SqliteHuey
     if scheme == "sqlite":
         file = Path(dsn.removeprefix("sqlite:///"))
         _drop_if_damaged(file)

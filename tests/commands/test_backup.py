@@ -22,6 +22,7 @@ from videovault.services.videos import gallery
 pytestmark = pytest.mark.process
 
 MIB = 1024**2
+LARGE_MIB = 96
 # Prints its peak memory in MiB last.
 MEASURED = """
 import sys
@@ -65,10 +66,11 @@ def test_output_from_backup_to_restore(
     assert "The backup holds the secret key of the installation" in output
     assert main(["backup", str(folder)]) == 0
     assert "of which 0 of 0" in capsys.readouterr().out
+    configure(DATA_DIR=installation / "new")
     assert main(["backup", "--verify", str(folder)]) == 0
     assert "every stored video has its object" in capsys.readouterr().out
+    assert not (installation / "new").exists()
 
-    configure(DATA_DIR=installation / "new")
     assert main(["restore", str(folder)]) == 0
     output = capsys.readouterr().out
     for text in ("Objects: 3 of", "Everyone has to sign in again", "reconcile"):
@@ -93,19 +95,9 @@ def test_missing_objects_are_named_and_exit_with_1(
     assert "([red]Launch): its object" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("stored")
-def test_verify_does_not_create_a_data_dir(folder: Path, installation: Path, configure: Configure) -> None:
-    assert main(["backup", str(folder)]) == 0
-    configure(DATA_DIR=installation / "nothing")
-    assert main(["backup", "--verify", str(folder)]) == 0
-    assert not (installation / "nothing").exists()
-
-
-@pytest.mark.usefixtures("stored")
 def test_restore_refuses_a_running_app(
     folder: Path, installation: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["backup", str(folder)]) == 0
     configure(DATA_DIR=installation / "new")
     (installation / "new").mkdir()
     with (installation / "new" / "embedded.lock").open("w") as lock:
@@ -131,13 +123,15 @@ def test_memory_does_not_grow_with_object_size(
 ) -> None:
     needed = [measured("backup", folder)]
     with (s3.bucket_folder(settings().data_dir) / "large.mp4").open("wb") as large:
-        large.truncate(160 * MIB)
+        large.truncate(LARGE_MIB * MIB)
     needed.append(measured("backup", folder))
     needed.append(measured("backup", "--verify", folder))
     configure(DATA_DIR=installation / "new")
     needed.append(measured("restore", folder))
-    assert (s3.bucket_folder(installation / "new") / "large.mp4").stat().st_size == 160 * MIB
-    assert max(needed) < needed[0] + 100, needed  # MiB; a restore holds parts of 9 MiB for three objects
+    assert (s3.bucket_folder(installation / "new") / "large.mp4").stat().st_size == LARGE_MIB * MIB
+    assert max(needed) < needed[0] + LARGE_MIB * 3 // 5, (
+        needed
+    )  # MiB; a restore holds parts of 9 MiB for three objects
 
 
 def measured(*arguments: object) -> int:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.thorough
 CONFIGURED = (
     "from videovault import logs; import sys; logs.configure('json', 'info'); log = logs.get('test'); "
 )
-MANY = MAX_LINES * 5
+MANY = MAX_LINES * 2
 ENDINGS = {
     "by itself": "",
     "by an exit": "sys.exit(3)",

@@ -1,4 +1,4 @@
-"""The whole product as a user starts it: `python -m videovault run` in a folder of its own, on a free port."""
+"""The whole product as a user starts it: `python -m videovault run` with its own DATA_DIR, on a free port."""
 
 import os
 import random
@@ -19,7 +19,7 @@ from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS = 180  # the pages may have to be built first
-SYSTEM_RANDOM = random.SystemRandom()  # the other one is seeded alike in all processes by Hypothesis
+SYSTEM_RANDOM = random.SystemRandom()  # Hypothesis seeds the default generator alike in all processes
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class RunningApp:
     log: Path
 
     def stop(self, sign: int = signal.SIGTERM) -> int:
-        """End it and wait; its exit status."""
+        """Stop it; returns its exit status."""
         self.process.send_signal(sign)
         return self.process.wait(HANG_SECONDS)
 
     @contextmanager
     def paused(self, module: str) -> Iterator[None]:
-        """The app's own process that runs ``module`` stands still while the block lasts."""
+        """Suspend the app's process that runs ``module`` in the block."""
         found = [int(each.name) for each in Path("/proc").glob("[0-9]*") if self._runs(each, module)]
         assert found, f"nothing runs {module}"
         for pid in found:
@@ -56,7 +56,7 @@ class RunningApp:
 
 
 def free_port() -> int:
-    """Below those that the system hands out, so that nobody else gets it before it is used."""
+    """A port below the system's ephemeral range, so that no other program gets it before it is used."""
     while True:
         port = SYSTEM_RANDOM.randrange(20_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -66,10 +66,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_app(data_dir: Path, **settings: str) -> Iterator[RunningApp]:
-    """The app, answering at ``url``; started again on the same ``data_dir`` it finds everything there.
-
-    By default everyone may make an account.
-    """
+    """The running app; a second start on the same ``data_dir`` continues with its data. Anyone may register by default."""
     port = settings.pop("PORT", "") or str(free_port())
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "app.log"

@@ -1,4 +1,4 @@
-"""An installation whose settings lead nowhere, for what the System page says of it."""
+"""An installation whose settings point to unreachable services, for the System page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from videovault.config import EMBEDDED_BUCKET
 
 @contextmanager
 def broken_app(beside: RunningApp, generator: Generator) -> Iterator[RunningApp]:
-    """It asks the S3 of the app ``beside`` with keys that are not known there, and has no worker.
+    """An app without a worker that uses the S3 of the app ``beside`` with unknown keys.
 
-    Its webhooks are one that never answers, one that is not there, and the ``generator``, which takes no notices. Its
-    address has another host than the other's, whose cookies it would share else.
+    One webhook never answers, one refuses connections, and notices go to ``generator``, which rejects them. The host of
+    its URL differs from that of the other app, so that they share no cookies.
     """
     s3_port = installation.load_or_create(beside.data_dir).s3_port
-    nobody = f"127.0.0.1:{free_port()}"
+    unused = f"127.0.0.1:{free_port()}"
     with FullListener() as silent:
         settings = {
             "AWS_S3_BUCKET_NAME": EMBEDDED_BUCKET,
@@ -29,11 +29,11 @@ def broken_app(beside: RunningApp, generator: Generator) -> Iterator[RunningApp]
             "WORKERS": "0",
             "RATE_LIMITS": "off",
             "SCRIPT_WEBHOOK_URL": f"http://127.0.0.1:{silent}/script",
-            "VIDEO_WEBHOOK_URL": f"http://{nobody}/video",
+            "VIDEO_WEBHOOK_URL": f"http://{unused}/video",
             "NOTIFY_WEBHOOK_URL": f"{generator.url}/notices",
-            "SMTP_URL": f"smtp://{nobody}",
+            "SMTP_URL": f"smtp://{unused}",
             "MAIL_FROM": "videos@brot.example",
-            "PUBLIC_URL": f"http://{nobody}",
+            "PUBLIC_URL": f"http://{unused}",
         }
         with running_app(beside.data_dir / "broken", **settings) as app:
             yield replace(app, url=app.url.replace("localhost", "127.0.0.1"))

@@ -1,4 +1,4 @@
-"""An installation of the test's own: settings, database, queue and bucket that no other test sees."""
+"""An isolated installation per test: its own settings, database, queue and bucket."""
 
 import functools
 import itertools
@@ -29,23 +29,22 @@ from videovault.services.core import rate_limits
 ROOT = Path(__file__).parent.parent.parent
 Configure = Callable[..., None]
 _numbers = itertools.count(1)
-# Held while settings change. Whoever asks for them from a thread of its own holds it too: one that began to read
-# the old ones would leave them behind for everybody.
+# Held while settings change, and by threads of tests that read them: otherwise such a thread could cache the old ones.
 changing = threading.RLock()
 _dialects: dict[str, Dialect] = {}
 _compiled: dict[Any, Any] = {}
 
 
-@event.listens_for(Pool, "checkout")  # "connect" would come before the product's own choice
+@event.listens_for(Pool, "checkout")  # "connect" runs before the product sets its own mode
 def _no_waiting_for_the_disk(connection: Any, _record: object, _proxy: object) -> None:
-    """No test cuts the power, and writing through to the disk takes most of a small transaction's time."""
+    """Do not wait for the disk, which takes most of the time of a small transaction; no test needs durability."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous=OFF")
 
 
 @event.listens_for(Engine, "engine_connect")
 def _compile_each_statement_once(connection: Connection) -> None:
-    """Compiling SQL was a fifth of all work: each test has a new engine, and a cache belongs to an engine and its dialect."""
+    """Share compiled SQL between engines: each test has a new one, and compiling took a fifth of the CPU time."""
     if connection.dialect.name == "sqlite":
         connection.dialect = connection.engine.dialect = _dialects.setdefault("sqlite", connection.dialect)
         connection.execution_options(compiled_cache=_compiled)
@@ -53,10 +52,10 @@ def _compile_each_statement_once(connection: Connection) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_of_the_developers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A test that forgets to ask for an installation must not write into the one in ``var``, nor read ``.env``."""
+    """Keep tests that do not request an installation away from the developer's ``var`` and ``.env``."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("nobodys"))
-        patch.setenv("PYTHONPATH", str(ROOT))  # programs that tests start find the product from there
+        patch.chdir(tmp_path_factory.mktemp("no-installation"))
+        patch.setenv("PYTHONPATH", str(ROOT))  # so that child processes find the product
         yield
 
 
@@ -74,7 +73,7 @@ def _nothing_is_read_again() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with all tables and nothing in them, to be copied: migrating anew costs each test much longer."""
+    """A database with empty tables, to be copied, since migrating one for each test takes much longer."""
     file = tmp_path_factory.mktemp("migrated") / "videovault.db"
     migrate(f"sqlite:///{file}")
     return file
@@ -82,7 +81,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path) -> Iterator[Path]:
-    """Defaults only but for accounts, which everyone may make; everything in ``tmp_path``, the tables made; the folder."""
+    """A migrated installation in ``tmp_path``, with default settings except SIGNUP=open; returns the folder."""
     monkeypatch.chdir(tmp_path)  # away from the developer's .env
     for name in [*os.environ]:
         if name.lower() in Settings.model_fields or name.startswith("AWS_"):
@@ -90,7 +89,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: Path
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("SIGNUP", "open")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("S3_RETRY_SECONDS", "0.5")  # an S3 that is away stays away in tests
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.5")  # in tests an unavailable S3 stays unavailable
     forget()
     (tmp_path / "var").mkdir()
     shutil.copy(migrated, tmp_path / "var")
@@ -108,14 +107,14 @@ def configure(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
             for name, value in values.items():
                 monkeypatch.setenv(name, str(value))
             log_grep.choose({name: str(value) for name, value in values.items()})
-            forget()  # last, so that no thread can remember the old ones in between
+            forget()  # last, so that no thread can cache the old ones in between
 
     return change
 
 
 @contextmanager
 def s3_in_memory() -> Iterator[str]:
-    """The address of an S3, as long as the block lasts."""
+    """The URL of an S3 (moto) that runs in the block."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -133,7 +132,7 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture
 def moto_s3(configure: Configure, moto_server: str) -> storage.Storage:
-    """The installation with a bucket of its own on another S3."""
+    """The installation with its own bucket on the session's moto S3."""
     bucket = f"videos-{os.getpid()}-{next(_numbers)}"
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     configure(AWS_S3_BUCKET_NAME=bucket, AWS_ENDPOINT_URL_S3=moto_server, **keys)
@@ -144,7 +143,7 @@ def moto_s3(configure: Configure, moto_server: str) -> storage.Storage:
 
 @pytest.fixture
 def own_embedded_s3(configure: Configure, installation: Path, embedded_s3: EmbeddedS3) -> storage.Storage:
-    """The installation with the session's embedded S3, but a database and a queue of its own."""
+    """The installation with the session's embedded S3, but its own database and queue."""
     configure(
         DATA_DIR=embedded_s3.data_dir,
         DATABASE_URL=f"sqlite:///{installation / 'var' / 'videovault.db'}",
@@ -154,7 +153,7 @@ def own_embedded_s3(configure: Configure, installation: Path, embedded_s3: Embed
 
 
 def migrate(url: str) -> None:
-    """Make the tables of another database than the installation's, and leave no connection to it."""
+    """Create the tables of another database than the installation's, and close all connections to it."""
     with changing:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DATABASE_URL", url)
@@ -164,8 +163,8 @@ def migrate(url: str) -> None:
 
 
 def forget() -> None:
-    """Close and drop whatever this process has opened on behalf of the settings so far."""
-    settings.cache_clear()  # first: what a thread opens meanwhile must be by the new ones
+    """Close and drop everything that this process has opened based on the settings."""
+    settings.cache_clear()  # first, so that a thread opens new objects with the new settings
     for opened, close in CLOSED_BY.items():
         if opened.cache_info().currsize and close:
             close(opened())
@@ -173,7 +172,7 @@ def forget() -> None:
 
 
 def _close_engine(engine: Engine) -> None:
-    """Once nobody holds a connection any more: one given back to a pool that is gone would never be closed."""
+    """Wait until all connections are returned: one returned to a disposed pool would never be closed."""
     until = time.monotonic() + 5
     held = getattr(engine.pool, "checkedout", lambda: 0)
     while held() and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""The secrets that tests use are looked for in the logs of this process and all that it starts, at the end of the run."""
+"""Search the logs of this process and its children for the secrets that tests use, at the end of the run."""
 
 import json
 import logging
@@ -22,45 +22,45 @@ from videovault.config import Settings, settings
 from videovault.gateways.storage import Storage
 from videovault.logs import redaction
 
-SHORTEST = 8  # anything shorter would be found by chance
-TAIL = 24  # characters at the end of what is made at random, by which it is found
+SHORTEST = 8  # shorter ones would be found by chance
+TAIL = 24  # last characters of a random secret, which identify it
 RUNS = re.compile(rf"[\w-]{{{TAIL},}}", re.ASCII)
 
 _used: set[str] = set()
-_made: set[str] = set()  # the tails of what this process has made
-_hidden: set[str] = set()  # of the settings: what the product knows to hide
+_made: set[str] = set()  # tails of the secrets that this process has generated
+_hidden: set[str] = set()  # secrets in the settings, which the product redacts
 _logs: set[Path] = set()
-_lines: dict[Path, int] = {}  # of the logs searched so far
-_counts: list[tuple[int, int, int]] = []  # secrets, lines and logs, of each process of pytest
+_lines: dict[Path, int] = {}  # per searched log
+_counts: list[tuple[int, int, int]] = []  # secrets, lines and logs, for each pytest process
 
 
 def remember(*secrets: str) -> None:
-    """Have these looked for."""
+    """Search for these too."""
     _used.update(secret for secret in secrets if len(secret) >= SHORTEST)
 
 
 def watch(log: Path, **chosen: str) -> None:
-    """Have this log searched, also for what is secret among the settings of its process."""
+    """Search this log too, also for the secrets in the settings of its process."""
     _logs.add(log)
     remember(*secrets_in(chosen))
 
 
 def choose(chosen: Mapping[str, str]) -> None:
-    """This process has other settings: what is secret among them is hidden, and looked for."""
+    """New settings of this process: their secrets are redacted, and searched for."""
     secrets = secrets_in(chosen)
     _hidden.update(secrets)
     remember(*secrets)
 
 
 def secrets_in(chosen: Mapping[str, str]) -> list[str]:
-    """As ``config.hidden``, of settings that need not be right: keys, and the passwords in addresses."""
+    """Like ``Settings.secrets``, for settings that may be invalid: keys, and passwords in URLs."""
     secret = {name.upper() for name, field in Settings.model_fields.items() if _is_secret(field.default)}
     found = [part for name, value in chosen.items() if name in secret for part in (value, *value.split(","))]
     return [*found, *filter(None, map(_password, chosen.values()))]
 
 
 def learn(data_dir: Path) -> None:
-    """Remember the keys of an installation that has run there, and those of its videos."""
+    """Search for the keys of the installation in ``data_dir`` and those of its videos."""
     file = data_dir / "installation.json"
     if not file.exists():
         return
@@ -70,7 +70,7 @@ def learn(data_dir: Path) -> None:
 
 
 def leaks() -> list[str]:
-    """Where something was found, without repeating it."""
+    """The places of secrets in logs, with their beginning only."""
     found = []
     for log in sorted(path for path in _logs if path.exists()):
         text = log.read_text(errors="replace")
@@ -82,7 +82,7 @@ def leaks() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What this process logs, as the product would. Begins before any process is started and so ends after the last one."""
+    """This process's log, in the product's format. Set up before any process starts, so it is searched last."""
     log = tmp_path_factory.mktemp("logs") / "tests.log"
     watch(log)
     with log.open("w") as file, _remembering(), _logging_to(logging.StreamHandler(file)):
@@ -92,7 +92,7 @@ def own_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _logging_as_before(own_log: Path) -> Iterator[None]:
-    """A test may set logging up as a process of its own does."""
+    """Restore logging after a test that configured it."""
     del own_log
     root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
     handlers, level = root.handlers[:], root.level
@@ -112,7 +112,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """One of pytest-xdist's workers has ended."""
+    """Count the result of a pytest-xdist worker that has ended."""
     _counts.append(getattr(node, "workeroutput", {}).get("log_grep", (0, 0, 0)))
 
 
@@ -129,7 +129,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @contextmanager
 def _logging_to(handler: logging.Handler) -> Iterator[None]:
-    """The product's own logging, but for what it does about exceptions that pytest has to see."""
+    """The product's logging, except its hooks for uncaught exceptions, which pytest needs."""
     hooks, root = (sys.excepthook, threading.excepthook), logging.getLogger()
     logs.configure("text", "info")
     sys.excepthook, threading.excepthook = hooks
@@ -144,13 +144,13 @@ def _logging_to(handler: logging.Handler) -> Iterator[None]:
 
 
 def _hide_settings(logger: Any, method: str, event: Any) -> Any:
-    """The product does it in the same way, by the settings that it has when it starts."""
+    """As the product does with the settings at its start."""
     return redaction.processor(_hidden)(logger, method, event)
 
 
 @contextmanager
 def _remembering() -> Iterator[None]:
-    """Everything that is made while this lasts, and must not be read in a log."""
+    """Record all secrets that are generated in the block."""
 
     def noting(make: Callable[..., str], secret_of: Callable[[str], str] = str) -> Callable[..., str]:
         def made(*given: Any, **named: Any) -> str:
@@ -166,7 +166,7 @@ def _remembering() -> Iterator[None]:
         return found
 
     def uncached(**given: Any) -> None:
-        """Or no test could capture what is logged, once somebody has set logging up."""
+        """Otherwise no test could capture logs after logging was configured once."""
         configure(**{**given, "cache_logger_on_first_use": False})
 
     configure = structlog.configure
@@ -184,7 +184,7 @@ def _signature(url: str) -> str:
 
 
 def _tails(text: str) -> set[str]:
-    """Those of ``_made`` that are in the text. Only inside long runs: there are too many of both to look for each."""
+    """Those of ``_made`` in the text, searched in long runs of characters only, since both are many."""
     return {
         run[start : start + TAIL]
         for run in RUNS.findall(text)

@@ -1,8 +1,8 @@
 """Workers reduced to one video each, for tests that kill them: `python -m tests.support.worker_process`.
 
 Its input is a line of JSON with a video's id and the environment of its worker, and then ``kill`` or ``wait``; it prints
-``ended`` once the worker has ended. Workers are forked from here: importing everything takes longer than most of what
-they do.
+``ended`` once the worker has ended. Workers are forked from this process, since imports would take longer than most of
+their work.
 """
 
 import json
@@ -21,7 +21,7 @@ def main() -> None:
         video_id, environment = json.loads(line)
         worker = os.fork()
         if worker == 0:
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # for its log
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps its log out of the answers
             os.environ.clear()
             os.environ.update(environment)
             pipeline.produce(video_id, stopping=lambda: False)

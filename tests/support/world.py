@@ -1,4 +1,4 @@
-"""What an installation has around it, all on loopback: a generator, a source of videos, and an S3 behind a proxy."""
+"""The services around an installation, all on loopback: a generator, a source of videos, and an S3 behind a proxy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ KEYS = ("test", "test")
 
 @dataclass(frozen=True)
 class World:
-    """``film`` is what the generator renders; ``s3`` goes past the proxy that the installation uses."""
+    """``film`` is what the generator renders; ``s3`` bypasses the proxy that the installation uses."""
 
     generator: Generator
     source: NaughtyServer
@@ -28,7 +28,7 @@ class World:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment of an installation in this world."""
+        """The environment of an installation that uses these services."""
         return {
             "AWS_S3_BUCKET_NAME": self.bucket,
             "AWS_ENDPOINT_URL_S3": self.proxy.url,
@@ -57,7 +57,7 @@ class World:
 
 @contextmanager
 def outside_world(mp4: bytes, s3_endpoint: str, bucket: str) -> Iterator[World]:
-    """Everything but the S3 at ``s3_endpoint`` runs as long as the block; the bucket is made."""
+    """Run the services in the block, except the S3 at ``s3_endpoint``, in which the bucket is created."""
     s3 = boto3.client(
         "s3",
         endpoint_url=s3_endpoint,

@@ -1,6 +1,7 @@
-"""Checks before every command: DATA_DIR is private, and the keys open the database."""
+"""Steps and checks before the commands: DATA_DIR is private, the database up to date, and the keys open it."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,13 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import data_dir, logs
+from videovault import data_dir, db, installation, logs
 from videovault.config import Settings
 from videovault.errors import ConfigurationError
 from videovault.services.maintenance import keys
 
 MAX_LISTED = 3
+MIN_FREE_BYTES = 500 * 1024**2
 # Other files in the folder may belong to the system, as on a mounted disk.
 OWN_NAMES = ("installation.json", "videovault.db", "queue.db", "embedded.lock", "s3", "rclone", "studio")
 log = logs.get(__name__)
@@ -53,6 +55,34 @@ def report_permissions(found: data_dir.Permissions, folder: Path) -> None:
             files=len(found.not_corrected),
             first=[str(path) for path in found.not_corrected[:MAX_LISTED]],
         )
+
+
+def check_restore_finished(chosen: Settings) -> None:
+    """Refuse to start on half-restored data."""
+    if (chosen.data_dir / installation.RESTORE_MARKER).exists():
+        raise ConfigurationError(
+            f"A restore into {chosen.data_dir} was interrupted. Run `python -m videovault restore` again with the same "
+            "folder to continue."
+        )
+
+
+def check_disk(chosen: Settings) -> None:
+    """Refuse to start on a full disk, since later errors would be less clear."""
+    free = shutil.disk_usage(chosen.data_dir).free
+    if chosen.uses_embedded_s3 and free < MIN_FREE_BYTES:
+        raise ConfigurationError(
+            f"The disk is nearly full: {free // 1024**2} MB are free in {chosen.data_dir}, and the videos are "
+            "stored there. Free some space, or set DATA_DIR to another disk."
+        )
+
+
+def migrate() -> None:
+    """Bring the database up to date. Raises ConfigurationError when it cannot be used."""
+    try:
+        db.migrate()
+    except SQLAlchemyError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigurationError(f"The database cannot be used: {reason}. Check DATABASE_URL.") from error
 
 
 def check_keys() -> None:

@@ -33,6 +33,7 @@ from videovault.errors import ConfigurationError
 
 MAX_WEBSOCKET_MESSAGE_BYTES = 64 * 1024  # a page sends a few KB at most
 EMBEDDED_BUCKET = "videovault"
+HEARTBEAT_FD = "VIDEOVAULT_HEARTBEAT_FD"  # names the pipe from the worker to its supervisor
 GIB = 1024**3
 # An empty webhook setting means "none"; any other empty setting means "the default".
 MAY_BE_EMPTY = {"script_webhook_url", "video_webhook_url"}

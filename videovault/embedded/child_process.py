@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from videovault.config import HEARTBEAT_FD
 from videovault.embedded import launch
 from videovault.errors import ConfigurationError
-from videovault.worker import HEARTBEAT_FD
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
-from reflex_base.environment import environment as reflex
 
 from videovault.config import Settings
 from videovault.embedded.process import connection_limit
@@ -29,6 +28,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 40
 POLL_SECONDS = 0.2
 HEAD_SECONDS = 30  # for a request's head, and between two requests of one connection
+# Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
+SERVE_BUILT_PAGES = ("__REFLEX_SKIP_COMPILE", "__REFLEX_MOUNT_FRONTEND_COMPILED_APP")
 BACKLOG = 2048  # connections that the system accepts before the server does
 
 
@@ -76,9 +77,7 @@ def serve(settings: Settings) -> None:
     os.environ.setdefault("REFLEX_ENV_MODE", "prod")
     # For jemalloc, the HTTP server's allocator: without its thread it keeps the memory of closed connections.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0")
-    # Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
-    reflex.REFLEX_SKIP_COMPILE.set(True)
-    reflex.REFLEX_MOUNT_FRONTEND_COMPILED_APP.set(True)
+    os.environ.update(dict.fromkeys(SERVE_BUILT_PAGES, "True"))
     # A forked child would deadlock on locks that threads of this process held at that moment.
     multiprocessing.set_start_method("spawn")
     ready = threading.Event()

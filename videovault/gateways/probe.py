@@ -21,8 +21,9 @@ BUDGET_BYTES = 48 * 1024**2  # a poster needs one key frame; FFmpeg looks at 5 M
 # Each probe decodes a frame in its own process. A video that gets no slot in time is stored without a poster.
 probe_slots = Bulkhead(at_once=CPU_CONCURRENCY, waiting=64, seconds=300.0)
 
-Name = Annotated[str, Field(pattern=r"^[\w.-]{1,32}$")]
-Profile = Annotated[str, Field(pattern=r"^[\w.,:+() @-]{1,60}$")]
+# FFmpeg's names are ASCII. Building a pattern that repeats Unicode's \w up to 60 times would take 30 ms at import.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=32)]
+Profile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:+() @-]+$", max_length=60)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
 
 log = logs.get(__name__)

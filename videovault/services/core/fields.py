@@ -4,8 +4,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from email_validator import EmailNotValidError, validate_email
-
 from videovault.brief import OPTIONAL_RULES, Rule
 from videovault.errors import InvalidInput, UnsafeUrl
 from videovault.gateways import urls
@@ -69,6 +67,11 @@ def check_together(*checks: Callable[[], T]) -> list[T]:
 
 def normalize_email(value: str, field: str = "email") -> str:
     """The address normalised and in lower case. Raises InvalidInput."""
+    from email_validator import (
+        EmailNotValidError,
+        validate_email,
+    )  # its patterns take 40 ms, only web needs them
+
     try:
         if len(value) > 254:
             raise EmailNotValidError("too long")  # noqa: TRY301 - one message for every reason

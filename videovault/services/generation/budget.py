@@ -1,8 +1,9 @@
 """The daily budget: how many renders each account, and all accounts together, may order per UTC day."""
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlmodel import Session, col, delete, select
 
 from videovault.clock import read_db_now
@@ -66,10 +67,15 @@ def purge() -> None:
 
 def _increment(session: Session, user_id: str, at: datetime) -> int:
     """Today's count including this render. The row stays locked until the transaction ends, so counts are unique."""
-    is_postgresql = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert(GenerationCount) if is_postgresql else sqlite.insert(GenerationCount)
-    counted = insert.values(user_id=user_id, day=at.date(), count=1).on_conflict_do_update(
-        index_elements=["user_id", "day"], set_={"count": GenerationCount.count + 1}
+    insert: Any = sqlite.insert
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # takes 30 ms
+
+        insert = postgresql.insert
+    counted = (
+        insert(GenerationCount)
+        .values(user_id=user_id, day=at.date(), count=1)
+        .on_conflict_do_update(index_elements=["user_id", "day"], set_={"count": GenerationCount.count + 1})
     )
     return int(session.connection().execute(counted.returning(col(GenerationCount.count))).scalar_one())
 

@@ -312,7 +312,8 @@ def _upload_object(folder: Path, stop: threading.Event, entry: Entry) -> Entry:
         raise Damaged(f"{path}, the object {entry.key}, is missing or incomplete.")
     with open_file(path) as file:
         content = cast("BinaryIO", _VerifiedFile(file, path, entry))
-        FileUpload(storage.connected(), entry.key, content, entry.size, entry.described, check).run()
+        upload = FileUpload(storage.connected(), entry.key, content, entry.size, entry.described, check)
+        upload.run()
     return entry
 
 

@@ -1,0 +1,71 @@
+"""Each command imports only what it needs: a start takes CPU time and memory in proportion to its imports."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reflex_base.environment import environment
+
+from tests.support.installation import ROOT
+from videovault import installation as installation_file
+from videovault.embedded import web_server
+
+pytestmark = pytest.mark.process
+WEB = {"reflex", "reflex_base", "fastapi", "starlette"}
+SERVER = {"granian"}
+CLIENTS = {"redis", "psycopg"}  # of other databases and queues than SQLite
+RARELY_USED = {"rich", "email_validator", "alembic", "PIL", "av"}
+# Runs a command as `python -m videovault` does, and lists the packages that were imported on stdout.
+PROGRAM = """
+import sys
+from videovault.__main__ import main
+try:
+    main(sys.argv[1:])
+    if sys.argv[1] == "worker":
+        from videovault import worker
+        worker._consumer(worker.queue().huey)
+except SystemExit:
+    pass
+print("imported:", *{name.partition(".")[0] for name in sys.modules if sys.modules[name]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "needed", "unneeded"),
+    [
+        ("--help", set(), {"sqlalchemy", "pydantic", "structlog", *WEB, *SERVER, *CLIENTS, *RARELY_USED}),
+        ("migrate", {"sqlalchemy"}, {"huey", *WEB, *SERVER, *CLIENTS, *RARELY_USED}),
+        ("worker", {"huey", "boto3", "httpx"}, {*WEB, *SERVER, *CLIENTS, *RARELY_USED}),
+        ("transfer", {"boto3", "rich"}, {"huey", *WEB, *SERVER, *CLIENTS, *(RARELY_USED - {"rich"})}),
+        (
+            "backup --verify none",
+            {"sqlalchemy"},
+            {"huey", *WEB, *SERVER, *CLIENTS, *(RARELY_USED - {"rich"})},
+        ),
+        ("run", {"granian"}, {"huey", *WEB, *CLIENTS, *RARELY_USED}),
+    ],
+)
+def test_command_imports_only_what_it_needs(
+    installation: Path, command: str, needed: set[str], unneeded: set[str]
+) -> None:
+    if command in ("run", "worker"):  # both stop here, after their imports
+        (installation / "var" / installation_file.RESTORE_MARKER).touch()
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *command.split()],
+        cwd=installation,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    imported = set(done.stdout.rpartition("imported: ")[2].split())
+    assert (needed - imported, unneeded & imported) == (set(), set())
+
+
+def test_names_of_reflex_settings_match() -> None:
+    """They are set as text, so that the main process need not import Reflex."""
+    settings = (environment.REFLEX_SKIP_COMPILE, environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP)
+    assert tuple(each.name for each in settings) == web_server.SERVE_BUILT_PAGES
