@@ -20,7 +20,7 @@ from benchmarks.process_usage import RunFailed, memory_of, serving_process
 from benchmarks.results import machine, now
 from tests.support.app import RunningApp, running_app
 from tests.support.attackers import ATTACKER, BEGINNINGS, connections, load
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.raw_tab import HYDRATE, NAMESPACE, RawTab, Refused
 
 CONNECTIONS, PAGES = 2000, 300
@@ -57,7 +57,7 @@ class Figures:
 class User:
     """A signed-in user with an open page and a stored video."""
 
-    def __init__(self, app: RunningApp, source: NaughtyServer) -> None:
+    def __init__(self, app: RunningApp, source: MisbehavingServer) -> None:
         self._app, self._source, self._stored = app, source, 0
         self._email = "user@example.com"
         account = {"email": self._email, "password": PASSWORD}
@@ -92,7 +92,7 @@ class User:
     def _store(self, size: int) -> tuple[str, float]:
         """Store a new video; returns its id and the seconds that it took."""
         self._stored += 1
-        link = self._source.serve(f"/film{self._stored}.mp4", Manners(size=size))
+        link = self._source.serve(f"/film{self._stored}.mp4", ServerBehaviour(size=size))
         started = time.monotonic()
         body = {"videoUrl": link, "userEmail": self._email}
         answer = self._api.post("/api/auth/video/download", json=body).raise_for_status()
@@ -152,7 +152,7 @@ def main() -> None:
     chosen = _options()
     wanted = [part.strip() for part in chosen.only.split(",") if part.strip()]
     names = [name for name in ATTACKS if not wanted or any(part in name for part in wanted)]
-    with TemporaryDirectory(prefix="videovault-bench-") as folder, NaughtyServer() as source:
+    with TemporaryDirectory(prefix="videovault-bench-") as folder, MisbehavingServer() as source:
         allowed = f"127.0.0.1:{source.port}"
         with running_app(Path(folder) / "var", SOURCE_ALLOW_HOSTS=allowed) as app:
             lines = list(_measure(app, User(app, source), names, chosen.later))

@@ -19,7 +19,7 @@ from benchmarks.process_usage import memory_of, serving_process
 from benchmarks.results import Check, Section
 from benchmarks.websocket_tab import Tab
 from tests.support.app import RunningApp, running_app
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.seeding import database_of, seed
 from videovault.db import transaction
 from videovault.models import Event, Video
@@ -71,9 +71,9 @@ def main() -> None:
 
 
 def measure() -> str:
-    with TemporaryDirectory(prefix="videovault-bench-") as name, NaughtyServer() as source:
-        manners = Manners(size=512 * MIB, bytes_per_second=4 * MIB, ranges=False)
-        link = source.serve("/slow.mp4", manners)
+    with TemporaryDirectory(prefix="videovault-bench-") as name, MisbehavingServer() as source:
+        behaviour = ServerBehaviour(size=512 * MIB, bytes_per_second=4 * MIB, ranges=False)
+        link = source.serve("/slow.mp4", behaviour)
         allowed = f"127.0.0.1:{source.port}"
         with running_app(Path(name) / "var", SOURCE_ALLOW_HOSTS=allowed, RATE_LIMITS="off") as app:
             return str(asyncio.run(_measured(app, link)))

@@ -20,7 +20,7 @@ from sqlmodel import select
 
 from benchmarks.product_memory import register
 from tests.support.app import RunningApp, running_app
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.raw_tab import RawTab
 from tests.support.seeding import database_of
 from tests.support.waiting import HANG_SECONDS, eventually
@@ -54,7 +54,7 @@ class ResponseTime(NamedTuple):
         )
 
 
-def measure(app: RunningApp, source: NaughtyServer) -> list[ResponseTime]:
+def measure(app: RunningApp, source: MisbehavingServer) -> list[ResponseTime]:
     token = register(app)  # the first account is an admin
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as api:
@@ -81,10 +81,10 @@ def _times(act: Callable[[], object]) -> list[float]:
     return times
 
 
-def _cancelled(app: RunningApp, api: httpx.Client, source: NaughtyServer, number: int) -> float:
+def _cancelled(app: RunningApp, api: httpx.Client, source: MisbehavingServer, number: int) -> float:
     """From the call until the worker has released the video."""
     path = f"/{number}.mp4"
-    url = source.serve(path, Manners(size=40 * MIB, stall_after=12 * MIB, ranges=False))
+    url = source.serve(path, ServerBehaviour(size=40 * MIB, stall_after=12 * MIB, ranges=False))
     body = {"videoUrl": url, "userEmail": EMAIL}
     answer = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
     video_id = answer.json()["data"]["videoId"]
@@ -139,7 +139,7 @@ def _fill(app: RunningApp) -> str:
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="videovault-bench-") as folder, NaughtyServer() as source:
+    with TemporaryDirectory(prefix="videovault-bench-") as folder, MisbehavingServer() as source:
         allowed = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}", "SOURCE_IDLE_SECONDS": "3600"}
         with running_app(Path(folder), RATE_LIMITS="off", **allowed) as app:
             results = measure(app, source)

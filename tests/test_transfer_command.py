@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.s3_proxy import s3_proxy
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.__main__ import main
@@ -27,13 +27,13 @@ SIZE = 3 * PART_BYTES
 
 
 @pytest.fixture
-def server() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as running:
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as running:
         yield running
 
 
 @pytest.fixture
-def allowed(server: NaughtyServer, moto_s3: Storage, monkeypatch: pytest.MonkeyPatch) -> Storage:
+def allowed(server: MisbehavingServer, moto_s3: Storage, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setenv("SOURCE_ALLOW_HOSTS", f"127.0.0.1:{server.port}")
     settings.cache_clear()
     return moto_s3
@@ -54,9 +54,9 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.process
 def test_a_second_run_after_an_interruption_fetches_only_what_is_missing(
-    allowed: Storage, server: NaughtyServer, moto_server: str, configure: Configure
+    allowed: Storage, server: MisbehavingServer, moto_server: str, configure: Configure
 ) -> None:
-    url = server.serve("/long.mp4", Manners(size=SIZE))
+    url = server.serve("/long.mp4", ServerBehaviour(size=SIZE))
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
         proxy.hold("UploadPart", "partNumber=[^1]")
@@ -84,10 +84,10 @@ def _stored_parts(storage: Storage) -> int:
 
 
 def test_a_list_is_processed_and_failures_are_named(
-    allowed: Storage, server: NaughtyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    allowed: Storage, server: MisbehavingServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = server.serve("/one.mp4", Manners(size=MIB))
-    two = server.serve("/two.mp4?secret=s3same", Manners(size=MIB, seed=1))
+    one = server.serve("/one.mp4", ServerBehaviour(size=MIB))
+    two = server.serve("/two.mp4?secret=s3same", ServerBehaviour(size=MIB, seed=1))
     listed = tmp_path / "list.txt"
     listed.write_text(f"# mine\n{one} a/one.mp4\n\n{two}\n{server.origin}/none.mp4 b/none.mp4\n")
     assert main(["transfer", "--list", str(listed)]) == 2
@@ -100,11 +100,11 @@ def test_a_list_is_processed_and_failures_are_named(
 
 @pytest.mark.process
 def test_without_an_app_the_embedded_s3_runs_during_the_transfer(
-    installation: Path, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
+    installation: Path, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_ALLOW_HOSTS", f"127.0.0.1:{server.port}")
     settings.cache_clear()
-    url = server.serve("/embedded.mp4", Manners(size=13 * MIB))
+    url = server.serve("/embedded.mp4", ServerBehaviour(size=13 * MIB))
     assert main(["transfer", url, "here.mp4"]) == 0
     kept = installation / "var" / "s3" / "videovault" / "here.mp4"
     assert kept.read_bytes() == payload(13 * MIB)

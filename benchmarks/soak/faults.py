@@ -9,7 +9,7 @@ from threading import Lock
 
 from tests.support.generator import Order
 from tests.support.generator_modes import Mode
-from tests.support.misbehaving_server import MIB, Manners
+from tests.support.misbehaving_server import MIB, ServerBehaviour
 from tests.support.s3_proxy import HANG_UP, Refusal
 from tests.support.world import World
 
@@ -31,7 +31,7 @@ WEBHOOK: dict[str, Mode] = {
     "its callback comes before its answer": "callback_first",
     "callbacks failed, ready, processing": "disorder",
 }
-SOURCE: dict[str, Callable[[Manners], Manners]] = {
+SOURCE: dict[str, Callable[[ServerBehaviour], ServerBehaviour]] = {
     "the connection is reset once": lambda well: replace(well, drop_after=_length(well) // 2, drop_times=1),
     "every connection is reset": lambda well: replace(well, drop_after=5_000),
     "silence in the middle": lambda well: replace(well, stall_after=_length(well) // 2),
@@ -79,7 +79,7 @@ class Faults:
     def heal_sources(self) -> None:
         """Serve every rendered video without faults."""
         for path, video_id in list(self._films.items()):
-            self.world.source.serve(path, Manners(body=film(self.world, video_id)))
+            self.world.source.serve(path, ServerBehaviour(body=film(self.world, video_id)))
 
     def _behaviour(self, _order: Order) -> Mode:
         fault = self._next("webhook", WEBHOOK)
@@ -90,7 +90,7 @@ class Faults:
         if path in self._films:  # requested again, by a second callback or poll
             return self.world.source.origin + path
         self._films[path] = video_id
-        well, fault = Manners(body=film(self.world, video_id)), self._next("source", SOURCE)
+        well, fault = ServerBehaviour(body=film(self.world, video_id)), self._next("source", SOURCE)
         return self.world.source.serve(path, SOURCE[fault](well) if fault else well)
 
     def _refusal(self, operation: str) -> Refusal | None:
@@ -117,5 +117,5 @@ def film(world: World, video_id: str) -> bytes:
     return world.film + struct.pack(">I4s", size + 8, b"free") + generator.randbytes(size)
 
 
-def _length(manners: Manners) -> int:
-    return len(manners.body or b"")
+def _length(behaviour: ServerBehaviour) -> int:
+    return len(behaviour.body or b"")

@@ -8,7 +8,7 @@ import pytest
 from tests.api.requests import STATUS, code, gallery, generate, report
 from tests.support.generator import Generator
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.people import Person
 
 pytestmark = pytest.mark.usefixtures("moto_s3")
@@ -110,8 +110,8 @@ def test_callbacks_are_answered_while_s3_and_generator_hang(
     ada: Person, generating: str, callback: httpx.Client, generator: Generator, configure: Configure
 ) -> None:
     """S3 and the generator, which would never answer, are not called."""
-    with NaughtyServer() as hangs:
-        hangs.serve("/video", Manners(no_answer=True))
+    with MisbehavingServer() as hangs:
+        hangs.serve("/video", ServerBehaviour(no_answer=True))
         configure(AWS_ENDPOINT_URL_S3=hangs.origin, VIDEO_WEBHOOK_URL=f"{hangs.origin}/video")
         for status in ("processing", "ready", "ready"):
             assert report(callback, ada, generating, status, videoUrl=generator.video_url).is_success

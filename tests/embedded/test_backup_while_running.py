@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.app import RunningApp, running_app
 from tests.support.installation import Configure, forget
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.product import PASSWORD, Person
 from videovault.__main__ import main
 from videovault.embedded import s3
@@ -38,7 +38,7 @@ TIMEOUT_SECONDS = 150
 class Films:
     """The videos that sources serve, by video id."""
 
-    source: NaughtyServer
+    source: MisbehavingServer
     films: dict[str, bytes] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
@@ -46,19 +46,19 @@ class Films:
         """The id of a video whose source stalls after so many bytes."""
         seed = len(self.films)
         path = f"/film{seed}.mp4"
-        url = self.source.serve(path, Manners(size=size, seed=seed, stall_after=stall_after))
+        url = self.source.serve(path, ServerBehaviour(size=size, seed=seed, stall_after=stall_after))
         video_id = person.store(url)
         self.films[video_id], self.paths[video_id] = payload(size, seed), path
         return video_id
 
     def serve_fully(self, video_id: str, *, status: int = 200) -> None:
         """From now on the source serves the whole video, or this status."""
-        self.source.serve(self.paths[video_id], Manners(body=self.films[video_id], status=status))
+        self.source.serve(self.paths[video_id], ServerBehaviour(body=self.films[video_id], status=status))
 
 
 @pytest.fixture(scope="module")
 def films() -> Iterator[Films]:
-    with NaughtyServer() as source:
+    with MisbehavingServer() as source:
         yield Films(source)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.misbehaving_server import NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer
 from videovault.errors import SourceError
 from videovault.gateways.source import Source, SourcePolicy, SourceStream
 
@@ -16,13 +16,13 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as running:
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as running:
         yield running
 
 
 @pytest.fixture
-def make_source(server: NaughtyServer) -> Iterator[MakeSource]:
+def make_source(server: MisbehavingServer) -> Iterator[MakeSource]:
     """Sources that may use ``server``; keyword arguments change the policy, ``inject`` is passed to Source."""
     made: list[Source] = []
 

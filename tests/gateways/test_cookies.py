@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.gateways.conftest import read_all, source_answered_by
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from videovault.gateways.cookies import MAX_COOKIES, MAX_HEADER_BYTES, CookieJar
 from videovault.gateways.source import Source
 from videovault.gateways.ssrf import WebAddress, parse
@@ -78,12 +78,13 @@ def test_the_number_and_size_of_cookies_are_limited() -> None:
     assert sent(HERE, f"n={'v' * 5000}") == ""
 
 
-def test_a_video_behind_a_cookie_and_its_parts_are_fetched(server: NaughtyServer, source: Source) -> None:
+def test_a_video_behind_a_cookie_and_its_parts_are_fetched(server: MisbehavingServer, source: Source) -> None:
     url = server.redirect("/gate", "/gate/v.mp4")
     server.serve(
-        "/gate", Manners(status=302, body=b"", headers={"Location": "/gate/v.mp4", "Set-Cookie": "pass=1"})
+        "/gate",
+        ServerBehaviour(status=302, body=b"", headers={"Location": "/gate/v.mp4", "Set-Cookie": "pass=1"}),
     )
-    server.serve("/gate/v.mp4", Manners(refuses=lambda seen: seen.headers.get("cookie") != "pass=1"))
+    server.serve("/gate/v.mp4", ServerBehaviour(refuses=lambda seen: seen.headers.get("cookie") != "pass=1"))
     with source.open(url) as stream:
         assert read_all(stream) == payload(MIB)
         assert stream.info.final_url == url  # so that requests for parts start there, too

@@ -4,14 +4,14 @@ import pytest
 
 from tests.support.app import free_port
 from tests.support.listeners import RawAnswer
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from videovault.gateways import http_check
 from videovault.gateways.http_check import Unreachable
 
 
 def test_any_status_is_a_response() -> None:
-    with NaughtyServer() as server:
-        url = server.serve("/x", Manners(status=404, body=b"no"))
+    with MisbehavingServer() as server:
+        url = server.serve("/x", ServerBehaviour(status=404, body=b"no"))
         answer = http_check.send_request(url, headers={"Origin": "https://videos.example"})
         assert (answer.status, answer.body) == (404, b"no")
         assert answer.at is not None
@@ -19,14 +19,14 @@ def test_any_status_is_a_response() -> None:
 
 
 def test_redirects_are_not_followed() -> None:
-    with NaughtyServer() as server:
+    with MisbehavingServer() as server:
         assert http_check.send_request(server.redirect("/x", "/y")).status == 302
         assert server.seen("/y") == []
 
 
 def test_only_the_start_of_a_long_body_is_read() -> None:
-    with NaughtyServer() as server:
-        answer = http_check.send_request(server.serve("/x", Manners(size=200 * MIB)))
+    with MisbehavingServer() as server:
+        answer = http_check.send_request(server.serve("/x", ServerBehaviour(size=200 * MIB)))
         assert len(answer.body) == http_check.MAX_BODY_BYTES
         assert server.bytes_sent("/x") < 100 * MIB
 
@@ -51,7 +51,7 @@ def test_error_says_why_there_is_no_response(url: str, reason: str) -> None:
 
 
 def test_server_without_tls_is_reported() -> None:
-    with NaughtyServer() as server, pytest.raises(Unreachable, match="TLS certificate is not valid"):
+    with MisbehavingServer() as server, pytest.raises(Unreachable, match="TLS certificate is not valid"):
         http_check.send_request(server.origin.replace("http://", "https://"))
 
 

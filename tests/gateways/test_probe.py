@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from tests.support.canary import Canary
 from tests.support.embedded_s3 import EmbeddedS3
 from tests.support.films import claiming, film, with_padding, without_pictures
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from videovault.gateways.probe import MediaInfo, ProbeResult, probe_video
 
 pytestmark = pytest.mark.thorough
@@ -27,8 +27,10 @@ ROOT = Path(__file__).parent.parent.parent
 SOME_SECONDS = 60  # far from every limit, however busy the machine
 
 
-def probed(server: NaughtyServer, data: bytes, container: str = "mp4", **limits: Any) -> ProbeResult | None:
-    return probe_video(server.serve("/video", Manners(body=data)), container, **limits)
+def probed(
+    server: MisbehavingServer, data: bytes, container: str = "mp4", **limits: Any
+) -> ProbeResult | None:
+    return probe_video(server.serve("/video", ServerBehaviour(body=data)), container, **limits)
 
 
 def picture(found: ProbeResult | None) -> Image.Image:
@@ -55,7 +57,7 @@ def _children() -> list[list[str]]:
     return found
 
 
-def test_mp4_has_media_info_and_poster(server: NaughtyServer) -> None:
+def test_mp4_has_media_info_and_poster(server: MisbehavingServer) -> None:
     found = probed(server, film(audio="aac"))
     assert found
     assert found.duration == pytest.approx(2, abs=0.1)
@@ -66,14 +68,14 @@ def test_mp4_has_media_info_and_poster(server: NaughtyServer) -> None:
     assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
 
 
-def test_large_file_with_its_index_at_the_end_is_not_downloaded(server: NaughtyServer) -> None:
+def test_large_file_with_its_index_at_the_end_is_not_downloaded(server: MisbehavingServer) -> None:
     before = server.bytes_sent("/video")
     found = probed(server, with_padding(film(), 100 * MIB))
     assert picture(found).size == (640, 360)
     assert server.bytes_sent("/video") - before < MIB
 
 
-def test_byte_budget_is_respected(server: NaughtyServer) -> None:
+def test_byte_budget_is_respected(server: MisbehavingServer) -> None:
     before, budget = server.bytes_sent("/video"), MIB // 4
     stream = film("mpegts", "mpeg2video") * 40
     assert len(stream) > 2 * budget
@@ -81,7 +83,7 @@ def test_byte_budget_is_respected(server: NaughtyServer) -> None:
     assert server.bytes_sent("/video") - before <= budget
 
 
-def test_rotated_video_has_an_upright_poster(server: NaughtyServer) -> None:
+def test_rotated_video_has_an_upright_poster(server: MisbehavingServer) -> None:
     found = probed(server, film(rotation=90))
     assert found
     assert (found.width, found.height) == (90, 160)
@@ -91,48 +93,48 @@ def test_rotated_video_has_an_upright_poster(server: NaughtyServer) -> None:
     assert [colour(image, 0.1, 0.5), colour(image, 0.9, 0.5)] == ["red", "blue"]
 
 
-def test_non_square_pixels_are_stretched(server: NaughtyServer) -> None:
+def test_non_square_pixels_are_stretched(server: MisbehavingServer) -> None:
     image = picture(probed(server, film(size=(160, 160), aspect=Fraction(2, 1))))
     assert image.size == (640, 320)
 
 
-def test_poster_height_is_limited(server: NaughtyServer) -> None:
+def test_poster_height_is_limited(server: MisbehavingServer) -> None:
     image = picture(probed(server, film(size=(16, 2048), frames=2)))
     assert image.size == (10, 1280)
 
 
-def test_audio_only_has_a_duration_and_no_picture(server: NaughtyServer) -> None:
+def test_audio_only_has_a_duration_and_no_picture(server: MisbehavingServer) -> None:
     found = probed(server, film(codec=None, audio="aac"))
     assert found
     assert found.duration == pytest.approx(2, abs=0.2)
     assert (found.width, found.video_codec, found.audio_codec, found.poster) == (None, None, "aac", None)
 
 
-def test_poster_skips_black_frames(server: NaughtyServer) -> None:
+def test_poster_skips_black_frames(server: MisbehavingServer) -> None:
     """Black at the start, at a tenth and at a quarter."""
     image = picture(probed(server, film(frames=40, black=12)))
     assert [colour(image, 0.5, 0.1), colour(image, 0.5, 0.9)] == ["red", "blue"]
 
 
-def test_black_video_has_a_black_poster(server: NaughtyServer) -> None:
+def test_black_video_has_a_black_poster(server: MisbehavingServer) -> None:
     grey = picture(probed(server, film(black=20))).convert("L")
     assert ImageStat.Stat(grey).extrema[0][1] < 16
 
 
 @pytest.mark.parametrize("audio", [None, "libopus"])
-def test_missing_duration_is_measured(server: NaughtyServer, audio: str | None) -> None:
+def test_missing_duration_is_measured(server: MisbehavingServer, audio: str | None) -> None:
     found = probed(server, film("webm", "libvpx", frames=60, audio=audio, live="1"), "webm")
     assert found
     assert found.duration == pytest.approx(6, abs=0.2)
     assert not found.has_duration
 
 
-def test_video_without_frames_has_no_poster(server: NaughtyServer) -> None:
+def test_video_without_frames_has_no_poster(server: MisbehavingServer) -> None:
     found = probed(server, film(frames=0))
     assert found is None or (found.duration, found.poster) == (None, None)
 
 
-def test_broken_frames_cost_only_the_poster(server: NaughtyServer) -> None:
+def test_broken_frames_cost_only_the_poster(server: MisbehavingServer) -> None:
     found = probed(server, without_pictures(film(audio="aac")))
     assert found
     assert (found.width, found.height, found.poster) == (160, 90, None)
@@ -140,7 +142,7 @@ def test_broken_frames_cost_only_the_poster(server: NaughtyServer) -> None:
 
 
 @pytest.mark.parametrize("claimed", [(60000, 60000), (2, 2_000_000_000)])
-def test_image_bomb_costs_only_the_poster(server: NaughtyServer, claimed: tuple[int, int]) -> None:
+def test_image_bomb_costs_only_the_poster(server: MisbehavingServer, claimed: tuple[int, int]) -> None:
     video = film("mov", "png", size=(64, 48), pix_fmt="rgb24", frames=3)
     found = probed(server, claiming(video, size=claimed, was=(64, 48)), "mov")
     assert found is None or found.poster is None
@@ -155,7 +157,7 @@ def test_image_bomb_costs_only_the_poster(server: NaughtyServer, claimed: tuple[
     ],
 )
 def test_truncated_file_is_handled(
-    server: NaughtyServer, file_format: str, codec: str, container: str, kept: float
+    server: MisbehavingServer, file_format: str, codec: str, container: str, kept: float
 ) -> None:
     data = film(file_format, codec)
     found = probed(server, data[: int(len(data) * kept)], container)
@@ -163,7 +165,7 @@ def test_truncated_file_is_handled(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_file_with_random_bytes_is_handled(server: NaughtyServer, seed: int) -> None:
+def test_file_with_random_bytes_is_handled(server: MisbehavingServer, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same damage every time
     file_format, codec, container = chance.choice(
         [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("avi", "mpeg4", "avi")]
@@ -184,7 +186,9 @@ def test_file_with_random_bytes_is_handled(server: NaughtyServer, seed: int) -> 
         ("avi", '<?xml version="1.0"?><MPD><Period><BaseURL>{url}</BaseURL></Period></MPD>'),
     ],
 )
-def test_playlist_opens_no_file_or_connection(server: NaughtyServer, container: str, playlist: str) -> None:
+def test_playlist_opens_no_file_or_connection(
+    server: MisbehavingServer, container: str, playlist: str
+) -> None:
     with Canary() as canary:
         text = playlist.format(url=f"http://127.0.0.1:{canary.port}/secret")
         assert probed(server, text.encode(), container) is None
@@ -210,27 +214,29 @@ def test_sandbox_forbids_files_connections_and_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [
-        Manners(no_answer=True),
-        Manners(body=film(), stall_after=0),
-        Manners(drop_after=100),  # again and again
-        Manners(body=film(), delay=0.5),  # at least twice before the first message
+        ServerBehaviour(no_answer=True),
+        ServerBehaviour(body=film(), stall_after=0),
+        ServerBehaviour(drop_after=100),  # again and again
+        ServerBehaviour(body=film(), delay=0.5),  # at least twice before the first message
     ],
 )
-def test_probe_ends_at_its_deadline_and_leaves_no_process(server: NaughtyServer, manners: Manners) -> None:
+def test_probe_ends_at_its_deadline_and_leaves_no_process(
+    server: MisbehavingServer, behaviour: ServerBehaviour
+) -> None:
     started = time.monotonic()
-    assert probe_video(server.serve("/video", manners), "mp4", seconds=0.8) is None
+    assert probe_video(server.serve("/video", behaviour), "mp4", seconds=0.8) is None
     assert time.monotonic() - started < SOME_SECONDS
     assert not [argv for argv in _children() if "videovault.gateways.probe_child" in argv]
 
 
 @pytest.mark.parametrize(
-    "manners",
-    [Manners(status=403, body=b"denied"), Manners(ranges=False), Manners(body=b"")],
+    "behaviour",
+    [ServerBehaviour(status=403, body=b"denied"), ServerBehaviour(ranges=False), ServerBehaviour(body=b"")],
 )
-def test_unreadable_object_has_no_media_info(server: NaughtyServer, manners: Manners) -> None:
-    assert probe_video(server.serve("/video", manners), "mp4") is None
+def test_unreadable_object_has_no_media_info(server: MisbehavingServer, behaviour: ServerBehaviour) -> None:
+    assert probe_video(server.serve("/video", behaviour), "mp4") is None
 
 
 def test_embedded_s3_is_read_by_presigned_url(embedded_s3: EmbeddedS3) -> None:

@@ -9,7 +9,7 @@ from tests.gateways.test_transport import NAME, Names
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.installation import Configure
 from tests.support.listeners import RawAnswer
-from tests.support.misbehaving_server import Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour, payload
 from videovault.config import settings
 from videovault.errors import ConfigurationError, SourceError, UnsafeUrl
 from videovault.gateways import source as sources
@@ -20,8 +20,8 @@ def through(port: int, userinfo: str = "") -> Proxy:
     return Proxy(f"http://{userinfo}127.0.0.1:{port}")
 
 
-def test_the_proxy_is_given_the_checked_address(server: NaughtyServer, make_source: MakeSource) -> None:
-    url = server.serve("/by-proxy.mp4", Manners(size=5000)).replace("127.0.0.1", NAME)
+def test_the_proxy_is_given_the_checked_address(server: MisbehavingServer, make_source: MakeSource) -> None:
+    url = server.serve("/by-proxy.mp4", ServerBehaviour(size=5000)).replace("127.0.0.1", NAME)
     with ConnectProxy() as proxy:
         inject = {"proxy": through(proxy.port), "resolver": Names(["127.0.0.1"])}
         source = make_source(allow=frozenset({f"{NAME}:{server.port}"}), inject=inject)
@@ -96,9 +96,9 @@ def test_a_proxy_that_is_absent_silent_or_no_proxy_is_reported(make_source: Make
 
 
 def test_only_the_setting_counts_and_not_the_environment(
-    configure: Configure, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = server.serve("/set.mp4", Manners(size=5000))
+    url = server.serve("/set.mp4", ServerBehaviour(size=5000))
     with ConnectProxy() as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")

@@ -7,13 +7,13 @@ import pytest
 
 from tests.gateways.conftest import MakeSource, failure_of, read_all, source_answered_by
 from tests.support.canary import Canary
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from videovault.errors import UnsafeUrl
 from videovault.gateways.source import Source
 
 
-def test_returns_every_byte_and_what_the_source_announced(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/a/My%20video.mp4", Manners(size=3 * MIB + 17, seed=5))
+def test_returns_every_byte_and_what_the_source_announced(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/a/My%20video.mp4", ServerBehaviour(size=3 * MIB + 17, seed=5))
     with source.open(url) as stream:
         assert read_all(stream) == payload(3 * MIB + 17, seed=5)
     info = stream.info
@@ -24,8 +24,10 @@ def test_returns_every_byte_and_what_the_source_announced(server: NaughtyServer,
     assert url not in repr(info)
 
 
-def test_requests_unencoded_bytes_and_reveals_nothing_about_us(server: NaughtyServer, source: Source) -> None:
-    with source.open(server.serve("/asks.mp4", Manners(size=5000))):
+def test_requests_unencoded_bytes_and_reveals_nothing_about_us(
+    server: MisbehavingServer, source: Source
+) -> None:
+    with source.open(server.serve("/asks.mp4", ServerBehaviour(size=5000))):
         pass
     headers = server.seen("/asks.mp4")[0].headers
     assert headers["accept-encoding"] == "identity"
@@ -35,12 +37,12 @@ def test_requests_unencoded_bytes_and_reveals_nothing_about_us(server: NaughtySe
 
 
 def test_sends_no_credentials_and_uses_no_proxy(
-    server: NaughtyServer, source: Source, monkeypatch: pytest.MonkeyPatch
+    server: MisbehavingServer, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Canary() as canary:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
-        with source.open(server.serve("/direct.mp4", Manners(headers={"Set-Cookie": "a=b"}))):
+        with source.open(server.serve("/direct.mp4", ServerBehaviour(headers={"Set-Cookie": "a=b"}))):
             pass
         with source.open(server.origin + "/direct.mp4"):
             pass
@@ -48,9 +50,9 @@ def test_sends_no_credentials_and_uses_no_proxy(
     assert "cookie" not in server.seen("/direct.mp4")[1].headers
 
 
-def test_eight_threads_read_parts_over_reused_connections(server: NaughtyServer, source: Source) -> None:
+def test_eight_threads_read_parts_over_reused_connections(server: MisbehavingServer, source: Source) -> None:
     part, parts = 150_000, 40
-    url = server.serve("/parallel.mp4", Manners(size=part * parts))
+    url = server.serve("/parallel.mp4", ServerBehaviour(size=part * parts))
 
     def fetch(number: int) -> bytes:
         with source.open(url, start=number * part, end=(number + 1) * part, validator='"v1"') as stream:
@@ -63,8 +65,8 @@ def test_eight_threads_read_parts_over_reused_connections(server: NaughtyServer,
     assert len(connections) <= 8
 
 
-def test_follows_redirects_to_the_video(server: NaughtyServer, source: Source) -> None:
-    video = server.serve("/target.mp4", Manners(size=5000))
+def test_follows_redirects_to_the_video(server: MisbehavingServer, source: Source) -> None:
+    video = server.serve("/target.mp4", ServerBehaviour(size=5000))
     statuses = (301, 302, 303, 307, 308)
     urls = [
         server.redirect(f"/r/{status}", "/target.mp4" if status == 301 else f"/r/{status - 1}", status)
@@ -80,9 +82,9 @@ def test_follows_redirects_to_the_video(server: NaughtyServer, source: Source) -
 
 
 def test_a_redirect_may_contain_blanks_and_letters_of_any_language(
-    server: NaughtyServer, source: Source
+    server: MisbehavingServer, source: Source
 ) -> None:
-    server.serve("/a%20%C3%BC.mp4", Manners(size=5000))
+    server.serve("/a%20%C3%BC.mp4", ServerBehaviour(size=5000))
     with source.open(server.redirect("/lax", "/a \u00fc.mp4".encode().decode("latin-1"))) as stream:
         assert stream.info.filename_hint == "a \u00fc.mp4"
 
@@ -98,24 +100,24 @@ def test_a_redirect_may_contain_blanks_and_letters_of_any_language(
     ],
 )
 def test_the_checked_host_is_the_one_that_is_requested(
-    server: NaughtyServer, source: Source, form: str, path: str
+    server: MisbehavingServer, source: Source, form: str, path: str
 ) -> None:
     """Only this server is allowed, so that any other reading of the URL would be refused or fail."""
-    server.serve(path, Manners(size=5000))
+    server.serve(path, ServerBehaviour(size=5000))
     before = len(server.seen(path))
     with source.open(form.format(port=server.port)) as stream:
         assert read_all(stream) == payload(5000)
     assert len(server.seen(path)) == before + 1
 
 
-def test_fails_after_five_redirects(server: NaughtyServer, source: Source) -> None:
+def test_fails_after_five_redirects(server: MisbehavingServer, source: Source) -> None:
     for number in range(7):
         server.redirect(f"/chain/{number}", f"/chain/{number + 1}")
     assert "too many times" in failure_of(source, server.origin + "/chain/0").public_message
     assert not server.seen("/chain/6")
 
 
-def test_fails_on_a_redirect_loop(server: NaughtyServer, source: Source) -> None:
+def test_fails_on_a_redirect_loop(server: MisbehavingServer, source: Source) -> None:
     server.redirect("/loop/a", "/loop/b")
     server.redirect("/loop/b", "/loop/a")
     failure = failure_of(source, server.origin + "/loop/a")
@@ -143,7 +145,7 @@ def test_fails_on_a_redirect_loop(server: NaughtyServer, source: Source) -> None
     ],
 )
 def test_a_redirect_into_a_private_network_is_refused(
-    server: NaughtyServer, make_source: MakeSource, target: str
+    server: MisbehavingServer, make_source: MakeSource, target: str
 ) -> None:
     source = make_source(inject={"resolver": lambda _host, _port: ["127.0.0.1"]})
     with Canary() as canary:
@@ -154,10 +156,10 @@ def test_a_redirect_into_a_private_network_is_refused(
         assert canary.callers() == 0
 
 
-def test_a_redirect_without_a_target_is_refused(server: NaughtyServer, source: Source) -> None:
+def test_a_redirect_without_a_target_is_refused(server: MisbehavingServer, source: Source) -> None:
     assert (
         "HTTP 302"
-        in failure_of(source, server.serve("/nowhere", Manners(status=302, body=b""))).public_message
+        in failure_of(source, server.serve("/nowhere", ServerBehaviour(status=302, body=b""))).public_message
     )
 
 
@@ -245,12 +247,12 @@ def test_a_network_error_is_retryable(error: httpx.HTTPError, sentence: str) -> 
 
 
 def test_headers_of_a_host_go_to_it_at_every_hop_and_to_no_other(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
     """Another port is another server: it redirects back to the first one, which gets its headers again."""
-    with NaughtyServer() as other:
+    with MisbehavingServer() as other:
         here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
-        video = server.serve("/guarded.mp4", Manners(size=5000))
+        video = server.serve("/guarded.mp4", ServerBehaviour(size=5000))
         back = other.redirect("/back", video)
         url = server.redirect("/begin", back)
         headers = {here: {"X-Key": "my-source-key", "User-Agent": "Acme"}, "127.0.0.2": {"X-Other": "b"}}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateways.conftest import MakeSource, failure_of, read_all
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from videovault.gateways.source import RangesUnreliable, Source, SourceChanged, SourceUnavailable
 from videovault.gateways.source_response import MAX_CHARS, filename_hint, safe_name, title_from_url
 
@@ -34,9 +34,9 @@ from videovault.gateways.source_response import MAX_CHARS, filename_hint, safe_n
     ],
 )
 def test_a_refusal_says_what_it_means(
-    server: NaughtyServer, source: Source, status: int, sentence: str, retryable: bool
+    server: MisbehavingServer, source: Source, status: int, sentence: str, retryable: bool
 ) -> None:
-    url = server.serve(f"/status/{status}", Manners(status=status, body=b"<script>alert(1)</script>"))
+    url = server.serve(f"/status/{status}", ServerBehaviour(status=status, body=b"<script>alert(1)</script>"))
     failure = failure_of(source, url)
     assert sentence in failure.public_message
     assert "script" not in failure.public_message
@@ -52,9 +52,9 @@ def test_a_refusal_says_what_it_means(
     ],
 )
 def test_retry_after_is_passed_on(
-    server: NaughtyServer, source: Source, header: str, least: float, most: float
+    server: MisbehavingServer, source: Source, header: str, least: float, most: float
 ) -> None:
-    url = server.serve("/busy", Manners(status=503, body=b"", headers={"Retry-After": header}))
+    url = server.serve("/busy", ServerBehaviour(status=503, body=b"", headers={"Retry-After": header}))
     failure = failure_of(source, url)
     assert isinstance(failure, SourceUnavailable)
     assert failure.retry_after is not None
@@ -70,8 +70,8 @@ def test_retry_after_is_passed_on(
         "Wed, 99999999999999999999 Jan 2020 00:00:00 GMT",
     ],
 )
-def test_a_malformed_retry_after_is_ignored(server: NaughtyServer, source: Source, header: str) -> None:
-    url = server.serve("/busy", Manners(status=429, body=b"", headers={"Retry-After": header}))
+def test_a_malformed_retry_after_is_ignored(server: MisbehavingServer, source: Source, header: str) -> None:
+    url = server.serve("/busy", ServerBehaviour(status=429, body=b"", headers={"Retry-After": header}))
     failure = failure_of(source, url)
     assert isinstance(failure, SourceUnavailable)
     assert failure.retry_after is None
@@ -91,16 +91,16 @@ def test_a_malformed_retry_after_is_ignored(server: NaughtyServer, source: Sourc
     ],
 )
 def test_other_files_are_recognized_regardless_of_their_content_type(
-    server: NaughtyServer, source: Source, body: bytes, sentence: str
+    server: MisbehavingServer, source: Source, body: bytes, sentence: str
 ) -> None:
-    failure = failure_of(source, server.serve("/page.mp4", Manners(body=body)))
+    failure = failure_of(source, server.serve("/page.mp4", ServerBehaviour(body=body)))
     assert sentence in failure.public_message
     assert not failure.retryable
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP"])
-def test_an_encoded_body_is_refused_unread(server: NaughtyServer, source: Source, encoding: str) -> None:
-    url = server.serve("/bomb", Manners(headers={"Content-Encoding": encoding}))
+def test_an_encoded_body_is_refused_unread(server: MisbehavingServer, source: Source, encoding: str) -> None:
+    url = server.serve("/bomb", ServerBehaviour(headers={"Content-Encoding": encoding}))
     assert "compressed" in failure_of(source, url).public_message
 
 
@@ -108,24 +108,30 @@ def test_an_encoded_body_is_refused_unread(server: NaughtyServer, source: Source
     "encoding",
     ["aws-chunked", "none", "utf-8", "UTF-8", "binary", "identity", "aws-chunked, identity", "", "mp4"],
 )
-def test_an_unknown_content_encoding_is_ignored(server: NaughtyServer, source: Source, encoding: str) -> None:
-    with source.open(server.serve("/said.mp4", Manners(headers={"Content-Encoding": encoding}))) as stream:
+def test_an_unknown_content_encoding_is_ignored(
+    server: MisbehavingServer, source: Source, encoding: str
+) -> None:
+    with source.open(
+        server.serve("/said.mp4", ServerBehaviour(headers={"Content-Encoding": encoding}))
+    ) as stream:
         assert read_all(stream) == payload(MIB)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226])
 def test_the_bytes_decide_and_not_the_success_status(
-    server: NaughtyServer, source: Source, status: int
+    server: MisbehavingServer, source: Source, status: int
 ) -> None:
-    with source.open(server.serve("/success.mp4", Manners(status=status))) as stream:
+    with source.open(server.serve("/success.mp4", ServerBehaviour(status=status))) as stream:
         assert (stream.info.total, stream.info.partial) == (MIB, False)
         assert read_all(stream) == payload(MIB)
 
 
 @pytest.mark.parametrize("total", [str(MIB), "*"])
-def test_a_206_with_the_whole_video_is_accepted(server: NaughtyServer, source: Source, total: str) -> None:
-    manners = Manners(status=206, content_range=f"bytes 0-{MIB - 1}/{total}")
-    with source.open(server.serve("/whole-part.mp4", manners)) as stream:
+def test_a_206_with_the_whole_video_is_accepted(
+    server: MisbehavingServer, source: Source, total: str
+) -> None:
+    behaviour = ServerBehaviour(status=206, content_range=f"bytes 0-{MIB - 1}/{total}")
+    with source.open(server.serve("/whole-part.mp4", behaviour)) as stream:
         assert (stream.info.total, stream.info.partial) == (MIB, False)
         assert read_all(stream) == payload(MIB)
 
@@ -153,26 +159,28 @@ def test_a_206_with_the_whole_video_is_accepted(server: NaughtyServer, source: S
     ],
 )
 def test_a_challenge_page_is_distinguished_from_a_refusal(
-    server: NaughtyServer,
+    server: MisbehavingServer,
     source: Source,
     status: int,
     page: bytes,
     headers: dict[str, str],
     sentence: str,
 ) -> None:
-    url = server.serve("/challenge.mp4", Manners(status=status, body=page, headers=headers))
+    url = server.serve("/challenge.mp4", ServerBehaviour(status=status, body=page, headers=headers))
     assert sentence in failure_of(source, url).public_message
 
 
-def test_a_refusal_without_its_page_is_reported_by_its_status(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/half.mp4", Manners(status=403, body=b"<html>" * 99, drop_after=100))
+def test_a_refusal_without_its_page_is_reported_by_its_status(
+    server: MisbehavingServer, source: Source
+) -> None:
+    url = server.serve("/half.mp4", ServerBehaviour(status=403, body=b"<html>" * 99, drop_after=100))
     assert "HTTP 403" in failure_of(source, url).public_message
 
 
 def test_a_video_over_the_limit_is_refused_before_it_is_read(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
-    url = server.serve("/large", Manners(size=64 * MIB))
+    url = server.serve("/large", ServerBehaviour(size=64 * MIB))
     failure = failure_of(make_source(max_bytes=2 * MIB), url)
     assert failure.public_message == "The video is larger than the limit of 2.1 MB."
     assert not failure.retryable
@@ -180,25 +188,26 @@ def test_a_video_over_the_limit_is_refused_before_it_is_read(
 
 
 def test_a_part_of_a_video_over_the_limit_is_refused_too(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
-    url = server.serve("/large-part", Manners(size=4 * MIB))
+    url = server.serve("/large-part", ServerBehaviour(size=4 * MIB))
     assert "2.1 MB" in failure_of(make_source(max_bytes=2 * MIB), url, start=10, end=20).public_message
 
 
 @pytest.mark.parametrize(
-    "manners", [Manners(size=8 * MIB, chunked=True), Manners(size=8 * MIB, until_close=True)]
+    "behaviour",
+    [ServerBehaviour(size=8 * MIB, chunked=True), ServerBehaviour(size=8 * MIB, until_close=True)],
 )
 def test_a_video_of_unknown_length_is_cut_off_at_the_limit(
-    server: NaughtyServer, make_source: MakeSource, manners: Manners
+    server: MisbehavingServer, make_source: MakeSource, behaviour: ServerBehaviour
 ) -> None:
-    failure = failure_of(make_source(max_bytes=2 * MIB), server.serve("/endless", manners))
+    failure = failure_of(make_source(max_bytes=2 * MIB), server.serve("/endless", behaviour))
     assert "larger than the limit" in failure.public_message
     assert server.bytes_sent("/endless") < 16 * MIB
 
 
-def test_a_part_is_requested_with_its_validator(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/part.mp4", Manners(size=MIB))
+def test_a_part_is_requested_with_its_validator(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/part.mp4", ServerBehaviour(size=MIB))
     with source.open(url, start=1000, end=300_000, validator='"v1"') as stream:
         assert read_all(stream) == payload(MIB, start=1000, end=300_000)
     info = stream.info
@@ -208,15 +217,15 @@ def test_a_part_is_requested_with_its_validator(server: NaughtyServer, source: S
     assert (seen.range, seen.if_range) == ("bytes=1000-299999", '"v1"')
 
 
-def test_the_rest_of_a_video_is_requested_without_an_end(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/rest.mp4", Manners(size=MIB))
+def test_the_rest_of_a_video_is_requested_without_an_end(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/rest.mp4", ServerBehaviour(size=MIB))
     with source.open(url, start=MIB - 5) as stream:
         assert read_all(stream) == payload(MIB)[-5:]
     assert server.ranges("/rest.mp4") == [f"bytes={MIB - 5}-"]
 
 
-def test_a_part_from_the_beginning_is_identified(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/first.mp4", Manners(size=MIB))
+def test_a_part_from_the_beginning_is_identified(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/first.mp4", ServerBehaviour(size=MIB))
     with source.open(url, end=MIB // 2) as stream:
         assert stream.info.container == "mp4"
         assert read_all(stream) == payload(MIB, end=MIB // 2)
@@ -225,88 +234,90 @@ def test_a_part_from_the_beginning_is_identified(server: NaughtyServer, source: 
         assert read_all(stream) == b"\x00"
 
 
-def test_a_source_without_ranges_sends_the_whole(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/whole.mp4", Manners(size=MIB, ranges=False))
+def test_a_source_without_ranges_sends_the_whole(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/whole.mp4", ServerBehaviour(size=MIB, ranges=False))
     with source.open(url, start=1000, validator='"v1"') as stream:
         assert (stream.info.partial, stream.info.start, stream.info.accepts_ranges) == (False, 0, False)
         assert read_all(stream) == payload(MIB)
 
 
 def test_a_changed_source_sends_the_whole_with_its_new_validator(
-    server: NaughtyServer, source: Source
+    server: MisbehavingServer, source: Source
 ) -> None:
-    url = server.serve("/new.mp4", Manners(size=MIB, etag='"v2"'))
+    url = server.serve("/new.mp4", ServerBehaviour(size=MIB, etag='"v2"'))
     with source.open(url, start=1000, validator='"v1"') as stream:
         assert (stream.info.partial, stream.info.validator) == (False, '"v2"')
 
 
 @pytest.mark.parametrize("etag", ['"v2"', None, 'W/"v1"'])
 def test_a_part_of_another_version_is_never_returned(
-    server: NaughtyServer, source: Source, etag: str | None
+    server: MisbehavingServer, source: Source, etag: str | None
 ) -> None:
-    url = server.serve("/mixed.mp4", Manners(size=MIB, etag=etag, if_range=False))
+    url = server.serve("/mixed.mp4", ServerBehaviour(size=MIB, etag=etag, if_range=False))
     failure = failure_of(source, url, start=1000, validator='"v1"')
     assert isinstance(failure, SourceChanged)
     assert failure.retryable
 
 
-def test_a_source_that_has_become_shorter_has_changed(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/shorter.mp4", Manners(size=1000))
+def test_a_source_that_has_become_shorter_has_changed(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/shorter.mp4", ServerBehaviour(size=1000))
     assert isinstance(failure_of(source, url, start=5000), SourceChanged)
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"', "unquoted", '"with\u00e4"', f'"{"x" * 500}"'])
-def test_only_a_strong_etag_is_a_validator(server: NaughtyServer, source: Source, etag: str | None) -> None:
-    with source.open(server.serve("/etag.mp4", Manners(size=5000, etag=etag))) as stream:
+def test_only_a_strong_etag_is_a_validator(
+    server: MisbehavingServer, source: Source, etag: str | None
+) -> None:
+    with source.open(server.serve("/etag.mp4", ServerBehaviour(size=5000, etag=etag))) as stream:
         assert stream.info.validator is None
 
 
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [
-        Manners(content_range="bytes 0-1047575/1048576"),  # of the same length as the right one
-        Manners(content_range="bytes 1001-1048575/1048576"),
-        Manners(content_range="bytes 1000-1048576/1048576"),
-        Manners(content_range="bytes 1000-1048575/1000"),
-        Manners(content_range="bytes 1000-999/1048576"),
-        Manners(content_range="bytes */1048576"),
-        Manners(content_range="1000-1048575/1048576"),
-        Manners(content_range=""),
-        Manners(status=206, ranges=False),  # without Content-Range
-        Manners(declared=500),
+        ServerBehaviour(content_range="bytes 0-1047575/1048576"),  # of the same length as the right one
+        ServerBehaviour(content_range="bytes 1001-1048575/1048576"),
+        ServerBehaviour(content_range="bytes 1000-1048576/1048576"),
+        ServerBehaviour(content_range="bytes 1000-1048575/1000"),
+        ServerBehaviour(content_range="bytes 1000-999/1048576"),
+        ServerBehaviour(content_range="bytes */1048576"),
+        ServerBehaviour(content_range="1000-1048575/1048576"),
+        ServerBehaviour(content_range=""),
+        ServerBehaviour(status=206, ranges=False),  # without Content-Range
+        ServerBehaviour(declared=500),
     ],
 )
 def test_another_part_than_the_requested_one_is_refused(
-    server: NaughtyServer, source: Source, manners: Manners
+    server: MisbehavingServer, source: Source, behaviour: ServerBehaviour
 ) -> None:
-    failure = failure_of(source, server.serve("/wrong-part.mp4", manners), start=1000)
+    failure = failure_of(source, server.serve("/wrong-part.mp4", behaviour), start=1000)
     assert isinstance(failure, RangesUnreliable)
     assert not failure.retryable
 
 
-def test_more_than_the_requested_part_is_refused(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/more.mp4", Manners(content_range="bytes 0-999/1048576"))
+def test_more_than_the_requested_part_is_refused(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/more.mp4", ServerBehaviour(content_range="bytes 0-999/1048576"))
     assert isinstance(failure_of(source, url, end=500), RangesUnreliable)
 
 
 @pytest.mark.parametrize("end", [None, 5000, 2 * MIB])
 def test_less_than_the_requested_part_is_refused(
-    server: NaughtyServer, source: Source, end: int | None
+    server: MisbehavingServer, source: Source, end: int | None
 ) -> None:
     """HTTP allows it, but the end of the response could not be distinguished from the end of the video."""
-    less = Manners(size=MIB, declared=500, content_range=f"bytes 1000-1499/{MIB}")
+    less = ServerBehaviour(size=MIB, declared=500, content_range=f"bytes 1000-1499/{MIB}")
     failure = failure_of(source, server.serve("/less.mp4", less), start=1000, end=end)
     assert isinstance(failure, RangesUnreliable)
 
 
-def test_a_part_that_ends_with_the_video_is_accepted(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/last.mp4", Manners(size=MIB))
+def test_a_part_that_ends_with_the_video_is_accepted(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/last.mp4", ServerBehaviour(size=MIB))
     with source.open(url, start=1000, end=2 * MIB) as stream:
         assert read_all(stream) == payload(MIB)[1000:]
 
 
-def test_a_part_without_the_total_is_accepted(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/star.mp4", Manners(size=MIB, content_range=f"bytes 1000-{MIB - 1}/*"))
+def test_a_part_without_the_total_is_accepted(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/star.mp4", ServerBehaviour(size=MIB, content_range=f"bytes 1000-{MIB - 1}/*"))
     with source.open(url, start=1000) as stream:
         assert stream.info.total is None
         assert read_all(stream) == payload(MIB)[1000:]
@@ -314,15 +325,15 @@ def test_a_part_without_the_total_is_accepted(server: NaughtyServer, source: Sou
 
 @pytest.mark.parametrize("content_range", ["bytes 0-99/1048576", "bytes 1-1048575/1048576", "bytes */9", "x"])
 def test_a_part_that_was_not_requested_is_refused(
-    server: NaughtyServer, source: Source, content_range: str
+    server: MisbehavingServer, source: Source, content_range: str
 ) -> None:
-    url = server.serve("/unasked.mp4", Manners(status=206, content_range=content_range))
+    url = server.serve("/unasked.mp4", ServerBehaviour(status=206, content_range=content_range))
     assert "HTTP 206" in failure_of(source, url).public_message
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 5), (5, 4)])
 def test_a_request_for_no_bytes_is_an_error(
-    source: Source, server: NaughtyServer, start: int, end: int | None
+    source: Source, server: MisbehavingServer, start: int, end: int | None
 ) -> None:
     with pytest.raises(ValueError, match="no bytes"), source.open(server.origin, start=start, end=end):
         pass

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from videovault.errors import UnsafeUrl, WebhookBusy
 from videovault.gateways import status_client
 from videovault.gateways.ssrf import AddressGuard
@@ -140,8 +140,10 @@ def test_a_private_address_is_not_polled(url: str) -> None:
 
 
 def test_only_the_webhooks_own_host_and_port_may_be_polled(configure: Configure) -> None:
-    behaviour = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
-    with NaughtyServer() as server, NaughtyServer() as other:
+    behaviour = ServerBehaviour(
+        body=b'{"status": "processing"}', content_type="application/json", ranges=False
+    )
+    with MisbehavingServer() as server, MisbehavingServer() as other:
         configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
         url = server.serve("/status/1", behaviour)
         assert status_client.connected().poll(url).reply == VideoReply("processing")
@@ -153,17 +155,19 @@ def test_a_response_that_never_ends_is_an_error(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status_client, "TOTAL_SECONDS", 0.3)
-    with NaughtyServer() as server:
+    with MisbehavingServer() as server:
         configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
-        url = server.serve("/status/1", Manners(size=1000, drip=(1, 0.05)))
+        url = server.serve("/status/1", ServerBehaviour(size=1000, drip=(1, 0.05)))
         with pytest.raises(WebhookBusy):
             status_client.connected().poll(url)
 
 
 def test_webhook_headers_are_sent_only_to_the_webhooks_host_and_port(configure: Configure) -> None:
-    behaviour = Manners(body=b'{"status": "processing"}', content_type="application/json", ranges=False)
+    behaviour = ServerBehaviour(
+        body=b'{"status": "processing"}', content_type="application/json", ranges=False
+    )
     exchanges: list[Exchange] = []
-    with NaughtyServer() as server, NaughtyServer() as other:
+    with MisbehavingServer() as server, MisbehavingServer() as other:
         configure(
             VIDEO_WEBHOOK_URL=f"{server.origin}/video",
             SOURCE_ALLOW_HOSTS=f"127.0.0.1:{other.port}",

@@ -14,7 +14,7 @@ import pytest
 
 from tests.gateways.conftest import MakeSource, failure_of, read_all
 from tests.support.certificates import Certificates, certificates
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.waiting import eventually
 from videovault.errors import SourceError
 from videovault.gateways import transport
@@ -50,13 +50,13 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def tls_server(trust: Certificates) -> Iterator[NaughtyServer]:
-    with NaughtyServer(trust.server) as running:
+def tls_server(trust: Certificates) -> Iterator[MisbehavingServer]:
+    with MisbehavingServer(trust.server) as running:
         yield running
 
 
 @pytest.fixture
-def open_tls(tls_server: NaughtyServer) -> Iterator[Callable[..., Source]]:
+def open_tls(tls_server: MisbehavingServer) -> Iterator[Callable[..., Source]]:
     made: list[Source] = []
 
     def make(context: ssl.SSLContext, *names: str) -> Source:
@@ -71,31 +71,33 @@ def open_tls(tls_server: NaughtyServer) -> Iterator[Callable[..., Source]]:
 
 
 def test_a_name_is_resolved_once_and_its_first_address_is_used(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
     names = Names(["127.0.0.1"], ["127.0.0.2"])
     source = make_source(allow=frozenset({f"{NAME}:{server.port}"}), inject={"resolver": names})
-    server.serve("/pinned.mp4", Manners(size=5000))
+    server.serve("/pinned.mp4", ServerBehaviour(size=5000))
     with source.open(f"http://{NAME}:{server.port}/pinned.mp4") as stream:
         assert read_all(stream) == payload(5000)
     assert names.asked == 1
     assert server.seen("/pinned.mp4")[0].headers["host"] == f"{NAME}:{server.port}"
 
 
-def test_the_next_address_is_tried_when_one_refuses(server: NaughtyServer, make_source: MakeSource) -> None:
+def test_the_next_address_is_tried_when_one_refuses(
+    server: MisbehavingServer, make_source: MakeSource
+) -> None:
     names = Names(["127.0.0.2", "127.0.0.1"])
     source = make_source(allow=frozenset({NAME}), inject={"resolver": names})
-    server.serve("/second.mp4", Manners(size=5000))
+    server.serve("/second.mp4", ServerBehaviour(size=5000))
     with source.open(f"http://{NAME}:{server.port}/second.mp4") as stream:
         assert read_all(stream) == payload(5000)
 
 
 def test_tls_verifies_the_name_while_connecting_to_the_address(
-    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+    tls_server: MisbehavingServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
     server_names: list[str | None] = []
     trust.server.sni_callback = lambda _socket, name, _context: server_names.append(name)
-    tls_server.serve("/tls.mp4", Manners(size=3 * MIB))
+    tls_server.serve("/tls.mp4", ServerBehaviour(size=3 * MIB))
     url = f"https://{NAME}:{tls_server.port}/tls.mp4"
     source = open_tls(trust.client, NAME)
     with source.open(url) as stream:
@@ -110,7 +112,7 @@ def test_tls_verifies_the_name_while_connecting_to_the_address(
 
 @pytest.mark.parametrize("known", [True, False])
 def test_an_invalid_certificate_is_refused(
-    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source], known: bool
+    tls_server: MisbehavingServer, trust: Certificates, open_tls: Callable[..., Source], known: bool
 ) -> None:
     context = trust.client if known else ssl.create_default_context()
     name = "other.example" if known else NAME
@@ -120,18 +122,18 @@ def test_an_invalid_certificate_is_refused(
 
 
 def test_a_tls_body_without_close_notify_is_incomplete(
-    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+    tls_server: MisbehavingServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
-    tls_server.serve("/ragged.mp4", Manners(size=MIB, until_close=True))
+    tls_server.serve("/ragged.mp4", ServerBehaviour(size=MIB, until_close=True))
     failure = failure_of(open_tls(trust.client, NAME), f"https://{NAME}:{tls_server.port}/ragged.mp4")
     assert "before the end" in failure.public_message
 
 
 def test_surplus_bytes_of_a_tls_body_do_not_reach_the_next_response(
-    tls_server: NaughtyServer, trust: Certificates, open_tls: Callable[..., Source]
+    tls_server: MisbehavingServer, trust: Certificates, open_tls: Callable[..., Source]
 ) -> None:
     # 2,000 surplus bytes in the same TLS record as the last valid ones: only OpenSSL has them.
-    surplus = Manners(body=payload(300_000), headers={"Content-Length": "298000"})
+    surplus = ServerBehaviour(body=payload(300_000), headers={"Content-Length": "298000"})
     tls_server.serve("/surplus.mp4", surplus)
     source = open_tls(trust.client, NAME)
     for _ in range(2):
@@ -139,13 +141,13 @@ def test_surplus_bytes_of_a_tls_body_do_not_reach_the_next_response(
             assert read_all(stream) == payload(300_000)[:298_000]
 
 
-def test_plain_http_on_a_tls_port_is_refused(server: NaughtyServer, source: Source) -> None:
+def test_plain_http_on_a_tls_port_is_refused(server: MisbehavingServer, source: Source) -> None:
     failure = failure_of(source, f"https://127.0.0.1:{server.port}/")
     assert "cannot prove who it is" in failure.public_message
 
 
-def test_a_connection_is_reused_only_after_a_whole_body(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/again.mp4", Manners(size=4 * MIB))
+def test_a_connection_is_reused_only_after_a_whole_body(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/again.mp4", ServerBehaviour(size=4 * MIB))
     for whole in (True, True, False, True):
         with source.open(url) as stream:
             if whole:
@@ -156,9 +158,9 @@ def test_a_connection_is_reused_only_after_a_whole_body(server: NaughtyServer, s
 
 @pytest.mark.parametrize("header", ["close", "Keep-Alive, Close"])
 def test_a_connection_with_connection_close_is_not_reused(
-    server: NaughtyServer, source: Source, header: str
+    server: MisbehavingServer, source: Source, header: str
 ) -> None:
-    url = server.serve(f"/once/{len(header)}", Manners(size=5000, headers={"Connection": header}))
+    url = server.serve(f"/once/{len(header)}", ServerBehaviour(size=5000, headers={"Connection": header}))
     for _ in range(2):
         with source.open(url) as stream:
             read_all(stream)
@@ -190,9 +192,9 @@ def _answer_once_per_connection(listener: socket.socket, connections: int) -> No
 
 
 def test_closing_a_source_closes_its_idle_connections(make_source: MakeSource) -> None:
-    with NaughtyServer() as own:
+    with MisbehavingServer() as own:
         source = make_source(allow=frozenset({f"127.0.0.1:{own.port}"}))
-        with source.open(own.serve("/idle.mp4", Manners(size=5000))) as stream:
+        with source.open(own.serve("/idle.mp4", ServerBehaviour(size=5000))) as stream:
             read_all(stream)
         assert own.connections == 1
         source.close()
@@ -203,8 +205,8 @@ def test_ssl_cert_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Installations with a company's certificate authority set SSL_CERT_FILE."""
     trusted = certificates(tmp_path, NAME)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-    with NaughtyServer(trusted.server) as own:
-        own.serve("/v.mp4", Manners(size=5000))
+    with MisbehavingServer(trusted.server) as own:
+        own.serve("/v.mp4", ServerBehaviour(size=5000))
         policy = SourcePolicy(max_bytes=MIB, allow=frozenset({NAME}))
         source = Source(policy, resolver=Names(["127.0.0.1"]))
         with source.open(f"https://{NAME}:{own.port}/v.mp4") as stream:
@@ -214,9 +216,9 @@ def test_ssl_cert_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports round trips")
 def test_a_round_trip_does_not_include_the_servers_delay(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
-    url = server.serve("/slow-to-answer.mp4", Manners(size=5000, delay=0.1))
+    url = server.serve("/slow-to-answer.mp4", ServerBehaviour(size=5000, delay=0.1))
     with make_source(allow=frozenset({f"127.0.0.1:{server.port}"})).open(url) as stream:
         assert stream.latency is not None
         assert stream.latency >= 0.1
@@ -262,16 +264,16 @@ def read_in_a_row(source: Source, url: str) -> bytes:
 
 
 def test_the_next_request_arrives_before_the_response_has_ended(
-    server: NaughtyServer, source: Source
+    server: MisbehavingServer, source: Source
 ) -> None:
-    url = server.serve("/pipelined.mp4", Manners(size=SIZE, early="well"))
+    url = server.serve("/pipelined.mp4", ServerBehaviour(size=SIZE, early="well"))
     assert read_in_a_row(source, url) == BODY
     assert server.early("/pipelined.mp4") == 3
     assert len({seen.connection for seen in server.seen("/pipelined.mp4")}) == 1
 
 
-def test_a_pipelined_response_has_no_latency(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/latency.mp4", Manners(size=SIZE, early="well", delay=0.05))
+def test_a_pipelined_response_has_no_latency(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/latency.mp4", ServerBehaviour(size=SIZE, early="well", delay=0.05))
     with source.open(url, end=CUT) as stream:
         assert stream.latency is not None
         assert stream.latency >= 0.05
@@ -283,18 +285,18 @@ def test_a_pipelined_response_has_no_latency(server: NaughtyServer, source: Sour
 
 
 @pytest.mark.parametrize(
-    ("name", "manners"),
+    ("name", "behaviour"),
     [
-        ("forgotten", Manners(size=SIZE, early="forgotten")),
-        ("refused", Manners(size=SIZE, early="refused")),
-        ("closed", Manners(size=SIZE, early="well", closes=True)),
+        ("forgotten", ServerBehaviour(size=SIZE, early="forgotten")),
+        ("refused", ServerBehaviour(size=SIZE, early="refused")),
+        ("closed", ServerBehaviour(size=SIZE, early="well", closes=True)),
     ],
 )
 def test_a_server_without_pipelining_costs_one_wait_and_gets_one_request_at_a_time(
-    server: NaughtyServer, make_source: MakeSource, name: str, manners: Manners
+    server: MisbehavingServer, make_source: MakeSource, name: str, behaviour: ServerBehaviour
 ) -> None:
     source, path = make_source(), f"/{name}.mp4"
-    url = server.serve(path, manners)
+    url = server.serve(path, behaviour)
     with suppress(SourceError) if name == "closed" else nullcontext():
         # Closing with a request unread may lose the end of the response, and the body is truncated.
         assert read_in_a_row(source, url) == BODY
@@ -303,16 +305,16 @@ def test_a_server_without_pipelining_costs_one_wait_and_gets_one_request_at_a_ti
     assert server.early(path) <= 1
 
 
-def test_a_pipelined_response_with_other_bytes_is_refused(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/other.mp4", Manners(size=SIZE, early="other range"))
+def test_a_pipelined_response_with_other_bytes_is_refused(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/other.mp4", ServerBehaviour(size=SIZE, early="other range"))
     with pipelined_request(source, url) as pipelined, pytest.raises(RangesUnreliable):
         follow(source, url, pipelined)
 
 
 def test_a_pipelined_request_for_other_bytes_is_closed_and_replaced(
-    server: NaughtyServer, source: Source
+    server: MisbehavingServer, source: Source
 ) -> None:
-    url = server.serve("/unfit.mp4", Manners(size=SIZE, early="well"))
+    url = server.serve("/unfit.mp4", ServerBehaviour(size=SIZE, early="well"))
     with pipelined_request(source, url) as pipelined:
         assert pipelined
         assert follow(source, url, pipelined, number=2) == part(2)
@@ -320,13 +322,13 @@ def test_a_pipelined_request_for_other_bytes_is_closed_and_replaced(
 
 
 def test_a_pipelined_request_to_another_host_is_not_used(
-    server: NaughtyServer, make_source: MakeSource
+    server: MisbehavingServer, make_source: MakeSource
 ) -> None:
     """A redirect may lead elsewhere the next time."""
-    url = server.serve("/mine.mp4", Manners(size=SIZE, early="well"))
-    with NaughtyServer() as other:
+    url = server.serve("/mine.mp4", ServerBehaviour(size=SIZE, early="well"))
+    with MisbehavingServer() as other:
         source = make_source(allow=frozenset({f"127.0.0.1:{other.port}"}))
-        elsewhere = other.serve("/mine.mp4", Manners(size=SIZE, seed=1))
+        elsewhere = other.serve("/mine.mp4", ServerBehaviour(size=SIZE, seed=1))
         with pipelined_request(source, url) as pipelined:
             assert follow(source, elsewhere, pipelined) == payload(SIZE, 1)[CUT : 2 * CUT]
         assert len(other.seen("/mine.mp4")) == 1
@@ -340,9 +342,9 @@ def test_an_unused_pipelined_request_leaves_no_connection(make_source: MakeSourc
     def stop() -> None:
         raise Stopped
 
-    with NaughtyServer() as own:
+    with MisbehavingServer() as own:
         source = make_source(allow=frozenset({f"127.0.0.1:{own.port}"}))
-        url = own.serve("/unused.mp4", Manners(size=SIZE, early="well"))
+        url = own.serve("/unused.mp4", ServerBehaviour(size=SIZE, early="well"))
         with source.open(url, end=CUT) as stream:
             pipelined = stream.send_next(CUT, 2 * CUT)
             if when != "unread":
@@ -362,20 +364,20 @@ def test_an_unused_pipelined_request_leaves_no_connection(make_source: MakeSourc
 
 
 def test_nothing_is_pipelined_where_the_connection_cannot_be_reused(
-    server: NaughtyServer, source: Source
+    server: MisbehavingServer, source: Source
 ) -> None:
-    small = server.serve("/small.mp4", Manners(body=BODY[:5000]))
-    endless = server.serve("/endless.mp4", Manners(size=SIZE, until_close=True, ranges=False))
-    chunked = server.serve("/chunked.mp4", Manners(size=SIZE, chunked=True))
-    ends = server.serve("/ends.mp4", Manners(size=SIZE, headers={"Connection": "close"}))
+    small = server.serve("/small.mp4", ServerBehaviour(body=BODY[:5000]))
+    endless = server.serve("/endless.mp4", ServerBehaviour(size=SIZE, until_close=True, ranges=False))
+    chunked = server.serve("/chunked.mp4", ServerBehaviour(size=SIZE, chunked=True))
+    ends = server.serve("/ends.mp4", ServerBehaviour(size=SIZE, headers={"Connection": "close"}))
     for url in (small, endless, chunked, ends):
         with source.open(url) as stream:
             read_all(stream)
             assert stream.send_next(CUT, 2 * CUT) is None
 
 
-def test_only_one_request_at_a_time_is_pipelined(server: NaughtyServer, source: Source) -> None:
-    url = server.serve("/twice.mp4", Manners(size=SIZE, early="well"))
+def test_only_one_request_at_a_time_is_pipelined(server: MisbehavingServer, source: Source) -> None:
+    url = server.serve("/twice.mp4", ServerBehaviour(size=SIZE, early="well"))
     with source.open(url, end=CUT) as stream:
         pipelined = stream.send_next(CUT, 2 * CUT)
         assert stream.send_next(2 * CUT, 3 * CUT) is None

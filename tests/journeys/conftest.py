@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 from tests.support.app import RunningApp, running_app
 from tests.support.browser import FLAGS, Violations, system_chromium
 from tests.support.log_grep import remember
-from tests.support.misbehaving_server import NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer
 from tests.support.scenes import CLEAR_STORAGE
 from tests.support.waiting import HANG_MS
 
@@ -43,8 +43,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 @pytest.fixture
-def source() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as server:
+def source() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as server:
         yield server
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.playback import LOADED, PLAYING, assert_link_is_renewed, wait_until
 from tests.support.app import RunningApp
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.seeding import seed
 from videovault.models import Status
 
@@ -132,8 +132,8 @@ def test_several_videos_are_downloaded_and_deleted(app: RunningApp, page: Page, 
     assert sorted(names) == ["Film 0.mp4", "Film 2.mp4"]
 
 
-def test_imported_video_shows_its_progress(page: Page, source: NaughtyServer) -> None:
-    link = source.serve("/walk.mp4", Manners(size=300 * MIB, bytes_per_second=2 * MIB, ranges=False))
+def test_imported_video_shows_its_progress(page: Page, source: MisbehavingServer) -> None:
+    link = source.serve("/walk.mp4", ServerBehaviour(size=300 * MIB, bytes_per_second=2 * MIB, ranges=False))
     register(page, "adder@example.com")
     page.goto("/gallery")
     expect(page.get_by_role("heading", name="Your videos will appear here")).to_be_visible()
@@ -181,7 +181,7 @@ def _delete_by_keyboard(page: Page, title: str) -> None:
 
 
 def test_mistyped_url_is_corrected_and_fetched(
-    app: RunningApp, page: Page, source: NaughtyServer, mp4: bytes
+    app: RunningApp, page: Page, source: MisbehavingServer, mp4: bytes
 ) -> None:
     register(page, "corrector@example.com")
     wrong = f"{source.origin}/rols.mp4?sig=1"
@@ -201,6 +201,6 @@ def test_mistyped_url_is_corrected_and_fetched(
     dialog.get_by_label("Video URL").fill("nonsense")
     dialog.get_by_role("button", name="Retry").click()
     expect(dialog.get_by_text("The address must start with")).to_be_visible()
-    dialog.get_by_label("Video URL").fill(source.serve("/rolls.mp4", Manners(body=mp4)))
+    dialog.get_by_label("Video URL").fill(source.serve("/rolls.mp4", ServerBehaviour(body=mp4)))
     dialog.get_by_role("button", name="Retry").click()
     expect(page.get_by_role("dialog", name="Your video is ready")).to_be_visible()

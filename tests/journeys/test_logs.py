@@ -9,7 +9,7 @@ from tests.journeys.conftest import ADMIN, PASSWORD
 from tests.support import log_grep
 from tests.support.app import RunningApp
 from tests.support.log_grep import leaks, remember
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.process
@@ -17,9 +17,9 @@ QUERY = "sig=my-source-signature&X-Amz-Signature=my-source-signature"
 WRONG = "wrong horse battery"
 
 
-def test_failures_are_logged_without_secrets(app: RunningApp, source: NaughtyServer) -> None:
+def test_failures_are_logged_without_secrets(app: RunningApp, source: MisbehavingServer) -> None:
     remember("my-source-signature", "my-bad-token-of-a-program", "my-share-key", WRONG)
-    url = f"{source.serve('/film.mp4', Manners(status=403))}?{QUERY}"
+    url = f"{source.serve('/film.mp4', ServerBehaviour(status=403))}?{QUERY}"
     with httpx.Client(base_url=app.url, timeout=HANG_SECONDS) as api:
         bad = {"Authorization": "Bearer my-bad-token-of-a-program"}
         assert api.get("/api/auth/me", headers=bad).status_code == 401

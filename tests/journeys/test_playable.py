@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.journeys.conftest import TIMEOUT_MS, register
 from tests.support.app import RunningApp
 from tests.support.films import KINDS, film, of_a_kind
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 
 pytestmark = pytest.mark.thorough
 # Playable in Debian's Chromium, as they are or by a copy; one format for each way.
@@ -40,13 +40,13 @@ REFUSED = {
 }
 
 
-def test_formats_play_as_announced(page: Page, app: RunningApp, source: NaughtyServer) -> None:
+def test_formats_play_as_announced(page: Page, app: RunningApp, source: MisbehavingServer) -> None:
     """Some are refused, some play as they are, others play as soon as their copy is ready."""
     register(page, "kinds@example.com")
     for number, (title, body) in enumerate(
         [(name, of_a_kind(name)) for name in PLAYABLE] + [(name, found[0]) for name, found in REFUSED.items()]
     ):
-        url = source.serve(f"/{number}.mp4", Manners(body=body))
+        url = source.serve(f"/{number}.mp4", ServerBehaviour(body=body))
         sent = {"videoUrl": url, "userEmail": "kinds@example.com", "title": title}
         answer = page.request.post(
             "/api/auth/video/download", data=sent, headers={"Origin": app.url, "Prefer": "respond-async"}

@@ -15,26 +15,26 @@ import pytest
 from tests.journeys.conftest import PASSWORD
 from tests.support.app import running_app
 from tests.support.log_grep import remember
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = pytest.mark.process
 SIZE = 24 * MIB
 # Without an ETag only one connection reads it.
-WHOLE = Manners(size=SIZE, etag=None, headers={"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"})
+WHOLE = ServerBehaviour(size=SIZE, etag=None, headers={"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"})
 EMAIL = "anna@example.com"
 WAITING = [f"/{number}.mp4" for number in range(50)]
 
 
 def test_waiting_requests_are_answered_and_transfers_continue_after_a_restart(
-    tmp_path: Path, source: NaughtyServer
+    tmp_path: Path, source: MisbehavingServer
 ) -> None:
     settings = {"SOURCE_ALLOW_HOSTS": f"127.0.0.1:{source.port}"}
     settings |= dict.fromkeys(
         ("STORE_WAIT_SECONDS", "SOURCE_IDLE_SECONDS"), "3600"
     )  # only the shutdown ends waiting
     stalled = source.serve("/film.mp4", replace(WHOLE, stall_after=SIZE // 2))
-    unanswered = [source.serve(path, Manners(no_answer=True)) for path in WAITING]
+    unanswered = [source.serve(path, ServerBehaviour(no_answer=True)) for path in WAITING]
     with (
         running_app(tmp_path, **settings) as app,
         httpx.Client(base_url=app.url, timeout=HANG_SECONDS) as api,
@@ -54,7 +54,7 @@ def test_waiting_requests_are_answered_and_transfers_continue_after_a_restart(
     assert status_of(tmp_path, video_id) == "queued"
     source.serve("/film.mp4", WHOLE)
     for path_of_waiting in WAITING:
-        source.serve(path_of_waiting, Manners(status=404))
+        source.serve(path_of_waiting, ServerBehaviour(status=404))
     with (
         running_app(tmp_path, **settings) as app,
         httpx.Client(base_url=app.url, headers=api.headers) as again,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.embedded.processes import is_running, linux_only
 from tests.support.app import RunningApp
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.waiting import eventually
 
 pytestmark = [linux_only, pytest.mark.process]
@@ -42,11 +42,11 @@ def api(app: RunningApp) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_hung_worker_is_replaced(app: RunningApp, api: httpx.Client, source: NaughtyServer) -> None:
+def test_hung_worker_is_replaced(app: RunningApp, api: httpx.Client, source: MisbehavingServer) -> None:
     def wait(met: Callable[[], bool]) -> None:
         eventually(met, lambda: app.log.read_text(errors="replace")[-3000:], TIMEOUT_SECONDS, pause=0.2)
 
-    url = source.serve("/film.mp4", Manners(size=SIZE, bytes_per_second=MIB))
+    url = source.serve("/film.mp4", ServerBehaviour(size=SIZE, bytes_per_second=MIB))
     body = {"videoUrl": url, "userEmail": LOGIN["email"]}
     asked = api.post("/api/auth/video/download", json=body, headers={"Prefer": "respond-async"})
     path = f"/api/auth/video/{asked.json()['data']['videoId']}"
@@ -54,7 +54,7 @@ def test_hung_worker_is_replaced(app: RunningApp, api: httpx.Client, source: Nau
     [hung] = workers(app)
     os.kill(hung, signal.SIGSTOP)
     wait(lambda: not is_running(hung))
-    source.serve("/film.mp4", Manners(size=SIZE))
+    source.serve("/film.mp4", ServerBehaviour(size=SIZE))
     wait(lambda: api.get(path).json()["data"]["status"] == "ready")
     assert api.get(f"{path}/download", follow_redirects=True).content == payload(SIZE)
     assert len(workers(app)) == 1

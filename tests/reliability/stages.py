@@ -11,7 +11,7 @@ import httpx
 
 from tests.support.generator import Order
 from tests.support.generator_modes import Mode
-from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.misbehaving_server import MIB, ServerBehaviour, payload
 from tests.support.product import House, Person, video_id_of
 from tests.support.s3_proxy import Behaviour, Held, Refusal, Request
 from tests.support.waiting import HANG_SECONDS
@@ -41,7 +41,7 @@ class Stages:
 
     house: House
     owners: dict[str, Person] = field(default_factory=dict)
-    _served: dict[str, Manners] = field(default_factory=dict)
+    _served: dict[str, ServerBehaviour] = field(default_factory=dict)
 
     def before_the_generator_answers(self) -> str:
         return self._ordered("hang")
@@ -53,45 +53,45 @@ class Stages:
         """Both transfers of the user are taken by videos that stall."""
         person = self.house.new_person()
         for _ in range(2):
-            stalls = self.wanted(person, Manners(size=SMALL, stall_after=SMALL // 2))
+            stalls = self.wanted(person, ServerBehaviour(size=SMALL, stall_after=SMALL // 2))
             self.house.wait_for(stalls, "storing")
-        waits = self.wanted(person, Manners(size=SMALL))
+        waits = self.wanted(person, ServerBehaviour(size=SMALL))
         self.house.wait_for(waits, "queued")
         return waits
 
     def claimed(self) -> str:
-        video_id = self.wanted(self.house.new_person(), Manners(size=SMALL, no_answer=True))
+        video_id = self.wanted(self.house.new_person(), ServerBehaviour(size=SMALL, no_answer=True))
         self.house.wait_for(video_id, "storing")
         return video_id
 
     def after_an_upload_was_begun(self) -> str:
-        return self._held(Manners(size=TWO_PARTS), "CreateMultipartUpload", answered=True)
+        return self._held(ServerBehaviour(size=TWO_PARTS), "CreateMultipartUpload", answered=True)
 
     def after_two_parts(self) -> str:
-        video_id = self._held(Manners(size=THREE_PARTS), "UploadPart", ".*partNumber=3")
+        video_id = self._held(ServerBehaviour(size=THREE_PARTS), "UploadPart", ".*partNumber=3")
         parts = "SELECT number FROM upload_parts WHERE video_id = ?"
         self.house.until(lambda: len(self.house.rows(parts, video_id)) == 2)
         return video_id
 
     def after_complete(self) -> str:
-        return self._held(Manners(size=TWO_PARTS), "Complete", answered=True)
+        return self._held(ServerBehaviour(size=TWO_PARTS), "Complete", answered=True)
 
     def before_the_poster(self) -> str:
-        return self._held(Manners(body=self.house.world.film), "PutObject", ".*poster.webp")
+        return self._held(ServerBehaviour(body=self.house.world.film), "PutObject", ".*poster.webp")
 
     def before_the_sidecar(self) -> str:
-        return self._held(Manners(body=self.house.world.film), "PutObject", ".*video.json")
+        return self._held(ServerBehaviour(body=self.house.world.film), "PutObject", ".*video.json")
 
     def deleted_while_it_is_stored(self) -> str:
         person = self.house.new_person()
-        video_id = self._held(Manners(size=TWO_PARTS), "UploadPart", person=person)
+        video_id = self._held(ServerBehaviour(size=TWO_PARTS), "UploadPart", person=person)
         assert person.delete(video_id).status_code == 200
         return video_id
 
     def while_its_objects_are_deleted(self) -> str:
         """S3 refuses the owner's call, so that the worker has to continue it."""
         person = self.house.new_person()
-        video_id = self.wanted(person, Manners(size=SMALL))
+        video_id = self.wanted(person, ServerBehaviour(size=SMALL))
         self.house.wait_for(video_id, "ready")
         held = self.house.world.proxy.hold("DeleteObject", video_id)
         self.house.world.proxy.behaviour = RefusesOneDeletion(video_id)
@@ -112,15 +112,15 @@ class Stages:
         self.house.world.proxy.drop_held()
         self.house.world.proxy.behaviour = Behaviour()
         self.house.world.generator.choose = None
-        for path, manners in self._served.items():
-            self.house.world.source.serve(path, manners)
+        for path, behaviour in self._served.items():
+            self.house.world.source.serve(path, behaviour)
 
-    def wanted(self, person: Person, manners: Manners) -> str:
+    def wanted(self, person: Person, behaviour: ServerBehaviour) -> str:
         """A video imported by ``person``; the source stalls until ``release``."""
         path = f"/{person.user_id}-{len(self._served)}.mp4"
-        self._served[path] = Manners(size=manners.size, body=manners.body)
-        video_id = person.store(self.house.world.source.serve(path, manners))
-        self.house.films[video_id] = manners.body or payload(manners.size)
+        self._served[path] = ServerBehaviour(size=behaviour.size, body=behaviour.body)
+        video_id = person.store(self.house.world.source.serve(path, behaviour))
+        self.house.films[video_id] = behaviour.body or payload(behaviour.size)
         return video_id
 
     def bytes_sent(self, video_id: str) -> int:
@@ -140,7 +140,7 @@ class Stages:
 
     def _held(
         self,
-        manners: Manners,
+        behaviour: ServerBehaviour,
         operation: str,
         name: str = "",
         *,
@@ -149,7 +149,7 @@ class Stages:
     ) -> str:
         person = person or self.house.new_person()
         held: Held = self.house.world.proxy.hold(operation, person.user_id + name, answered=answered)
-        video_id = self.wanted(person, manners)
+        video_id = self.wanted(person, behaviour)
         assert held.arrived.wait(HANG_SECONDS)
         return video_id
 

@@ -11,14 +11,14 @@ import pytest
 from tests.reliability.conftest import Workers
 from tests.reliability.outcomes import APP, Outcomes
 from tests.reliability.stages import being_rendered, order_of, report_ready
-from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.misbehaving_server import MIB, ServerBehaviour, payload
 from tests.support.product import House, Person, video_id_of
 from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.process]  # under heavy load
 
 ASKED = "SELECT id FROM videos WHERE owner_id = ?"
-FILM = Manners(size=MIB)
+FILM = ServerBehaviour(size=MIB)
 TOPIC = "A lamp that was thought of when the power went"
 TAKEN_SECONDS = 0.5
 
@@ -132,7 +132,7 @@ def _scripted(house: House, person: Person, callers: ThreadPoolExecutor) -> Inte
 
 def _waiting(house: House, callers: ThreadPoolExecutor) -> Interrupted:
     person = house.new_person()
-    url = house.world.source.serve("/waiting.mp4", Manners(size=MIB, stall_after=MIB // 2))
+    url = house.world.source.serve("/waiting.mp4", ServerBehaviour(size=MIB, stall_after=MIB // 2))
     interrupted = _interrupted(house, person, callers.submit(_call, person, url))
     house.films[interrupted.video_id] = payload(MIB)
     house.wait_for(interrupted.video_id, "storing")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.app import RunningApp, running_app
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.small_disk import SmallDisk, small_disk
 
 pytestmark = pytest.mark.process
@@ -23,7 +23,7 @@ VIDEOS = 2
 class FullDisk:
     """A running installation with DATA_DIR on a full disk; ``videos`` were stored before."""
 
-    def __init__(self, app: RunningApp, disk: SmallDisk, source: NaughtyServer) -> None:
+    def __init__(self, app: RunningApp, disk: SmallDisk, source: MisbehavingServer) -> None:
         self.app, self.disk = app, disk
         self._source = source
         self.process = app.process.pid
@@ -39,7 +39,7 @@ class FullDisk:
         return httpx.request(method, self.app.url + path, headers=headers, timeout=60, **more)  # type: ignore[arg-type]
 
     def store(self, number: int) -> httpx.Response:
-        url = self._source.serve(f"/{number}.mp4", Manners(size=FILM_BYTES))
+        url = self._source.serve(f"/{number}.mp4", ServerBehaviour(size=FILM_BYTES))
         body = {"videoUrl": url, "userEmail": LOGIN["email"]}
         return self.call("POST", "/api/auth/video/download", signed_in=True, json=body)
 
@@ -54,7 +54,7 @@ class FullDisk:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullDisk]:
     with (
         small_disk(tmp_path_factory.mktemp("disk"), DISK_MIB) as disk,
-        NaughtyServer() as source,
+        MisbehavingServer() as source,
         running_app(
             disk.folder / "var",
             SCRIPT_WEBHOOK_URL="",

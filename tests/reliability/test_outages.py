@@ -8,7 +8,7 @@ import pytest
 from tests.reliability.conftest import Workers
 from tests.reliability.outcomes import DATABASE, S3, Outcomes
 from tests.reliability.stages import being_rendered, report_ready
-from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.misbehaving_server import MIB, ServerBehaviour, payload
 from tests.support.product import House, Person
 from videovault.services.transfer.engine.types import PART_BYTES
 
@@ -58,7 +58,7 @@ def test_a_deletion_without_s3_hides_the_video_at_once_and_is_finished_later(
     house: House, outcomes: Outcomes
 ) -> None:
     person = house.new_person()
-    video_id = person.store(house.world.source.serve("/deleted.mp4", Manners(size=MIB)))
+    video_id = person.store(house.world.source.serve("/deleted.mp4", ServerBehaviour(size=MIB)))
     house.wait_for(video_id, "ready")
     house.world.proxy.down = True
     answer = person.delete(video_id)
@@ -73,7 +73,7 @@ def test_a_deletion_without_s3_hides_the_video_at_once_and_is_finished_later(
 def _being_stored(house: House, person: Person, path: str) -> str:
     """A video whose first part is in S3; it continues once the held request is released."""
     house.world.proxy.hold("UploadPart", f"{person.user_id}.*partNumber=[^1]")
-    video_id = person.store(house.world.source.serve(path, Manners(size=SIZE)))
+    video_id = person.store(house.world.source.serve(path, ServerBehaviour(size=SIZE)))
     house.films[video_id] = payload(SIZE)
     house.until(lambda: house.rows("SELECT number FROM upload_parts WHERE video_id = ?", video_id))
     return video_id

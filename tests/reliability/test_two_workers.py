@@ -4,7 +4,7 @@ import pytest
 
 from tests.reliability.conftest import Workers
 from tests.reliability.outcomes import RACE, Outcomes
-from tests.support.misbehaving_server import MIB, Manners, payload
+from tests.support.misbehaving_server import MIB, ServerBehaviour, payload
 from tests.support.product import House, video_id_of
 
 pytestmark = [pytest.mark.process]  # under heavy load
@@ -19,7 +19,7 @@ def test_each_video_is_ordered_once_and_stored_once(
 ) -> None:
     person = house.new_person()
     one, two = workers.running(2)
-    first = person.store(house.world.source.serve("/first.mp4", Manners(size=MIB)))
+    first = person.store(house.world.source.serve("/first.mp4", ServerBehaviour(size=MIB)))
     house.wait_for(first, "ready")  # at least one of them has started
     house.pause(one, two)
     generated, stored = _generated(house), _stored(house)
@@ -41,7 +41,9 @@ def _generated(house: House) -> list[str]:
 
 def _stored(house: House) -> list[str]:
     person = house.new_person()
-    urls = [house.world.source.serve(f"/race-{n}.mp4", Manners(size=MIB, seed=n)) for n in range(VIDEOS)]
+    urls = [
+        house.world.source.serve(f"/race-{n}.mp4", ServerBehaviour(size=MIB, seed=n)) for n in range(VIDEOS)
+    ]
     videos = [person.store(url) for url in urls]
     house.films.update({video_id: payload(MIB, seed) for seed, video_id in enumerate(videos)})
     return videos

@@ -7,7 +7,7 @@ import pytest
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.media import HEIGHT, SECONDS, WIDTH
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 from videovault.db import reading
 from videovault.gateways import probe
@@ -21,7 +21,7 @@ from videovault.services.videos import gallery
 SCRIPT = {"hook": "Look", "body": "It is a thing.", "conclusion": "Buy it.", "avatar": "Anna"}
 
 Row = Callable[[str], Video]
-Queued = Callable[[Manners], str]
+Queued = Callable[[ServerBehaviour], str]
 
 
 @pytest.fixture
@@ -96,14 +96,14 @@ def waiting(generator: Generator, generating: Callable[[], Video]) -> Video:
 
 
 @pytest.fixture
-def server() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as running:
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as running:
         yield running
 
 
 @pytest.fixture
 def proxy(
-    moto_s3: Storage, moto_server: str, server: NaughtyServer, configure: Configure
+    moto_s3: Storage, moto_server: str, server: MisbehavingServer, configure: Configure
 ) -> Iterator[S3Proxy]:
     del moto_s3
     with s3_proxy(moto_server) as between:
@@ -122,14 +122,14 @@ def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def queued(request: pytest.FixtureRequest, anna: Caller, server: NaughtyServer, proxy: S3Proxy) -> Queued:
+def queued(request: pytest.FixtureRequest, anna: Caller, server: MisbehavingServer, proxy: S3Proxy) -> Queued:
     """A queued video at ``/video.mp4``."""
     del proxy
 
-    def queue(manners: Manners) -> str:
-        if manners.body is None:
+    def queue(behaviour: ServerBehaviour) -> str:
+        if behaviour.body is None:
             request.getfixturevalue("unprobed")
-        url = server.serve("/video.mp4", manners)
+        url = server.serve("/video.mp4", behaviour)
         return gallery.store_link(anna, url, anna.email, enqueue=lambda _video_id: None).video_id
 
     return queue

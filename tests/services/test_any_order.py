@@ -20,8 +20,8 @@ from tests.services.any_order.fault_points import POINTS, Points
 from tests.services.any_order.shared_installation import SharedInstallation
 from tests.support.generator import Generator, Mode
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import NaughtyServer
-from tests.support.server_behaviour import Manners, payload
+from tests.support.misbehaving_server import MisbehavingServer
+from tests.support.server_behaviour import ServerBehaviour, payload
 from videovault.db import reading
 from videovault.gateways import storage
 from videovault.gateways.storage import Storage
@@ -197,7 +197,7 @@ def mp4() -> bytes:
 def shared(
     anna: Caller,
     generator: Generator,
-    server: NaughtyServer,
+    server: MisbehavingServer,
     mp4: bytes,
     moto_s3: Storage,
     configure: Configure,
@@ -205,9 +205,9 @@ def shared(
 ) -> SharedInstallation:
     del moto_s3
     films = {"/long.mp4": payload(200 * KIB, 1), "/short.mp4": payload(40 * KIB, 2)}
-    served = {server.serve(path, Manners(body=film)): film for path, film in films.items()}
-    server.serve("/page.mp4", Manners(body=b"<!doctype html>", content_type="text/html"))
-    server.serve("/expired.mp4", Manners(status=403))
+    served = {server.serve(path, ServerBehaviour(body=film)): film for path, film in films.items()}
+    server.serve("/page.mp4", ServerBehaviour(body=b"<!doctype html>", content_type="text/html"))
+    server.serve("/expired.mp4", ServerBehaviour(status=403))
     own = generator.url.removeprefix("http://")
     configure(RATE_LIMITS="off", SOURCE_ALLOW_HOSTS=f"{own},127.0.0.1:{server.port}")
     for module, name, value in (

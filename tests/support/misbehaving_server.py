@@ -1,7 +1,7 @@
 """An HTTP server on loopback whose behaviour is set for each path, and which records its requests.
 
-with NaughtyServer() as server:
-    url = server.serve("/video.mp4", Manners(size=1_000_000, drop_after=400_000, drop_times=1))
+with MisbehavingServer() as server:
+    url = server.serve("/video.mp4", ServerBehaviour(size=1_000_000, drop_after=400_000, drop_times=1))
     ...
     assert server.bytes_sent("/video.mp4") < 1_700_000
 """
@@ -17,18 +17,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from types import TracebackType
 
-from tests.support.server_behaviour import MIB, Answer, Manners, Seen, payload
+from tests.support.server_behaviour import MIB, Answer, Seen, ServerBehaviour, payload
 
-__all__ = ["MIB", "Manners", "NaughtyServer", "Seen", "payload"]
+__all__ = ["MIB", "MisbehavingServer", "Seen", "ServerBehaviour", "payload"]
 
 NEXT_SECONDS = 0.3  # to wait for a pipelined request
 
 
-class NaughtyServer:
+class MisbehavingServer:
     """Threads on a free port of 127.0.0.1, within a ``with`` block. The behaviour of a path may change at any time."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._manners: dict[str, Manners] = {}
+        self._behaviour: dict[str, ServerBehaviour] = {}
         self._lock = Lock()
         self._sent: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class NaughtyServer:
         self._http = _Http(self, tls)
         self._thread = Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
-    def __enter__(self) -> "NaughtyServer":
+    def __enter__(self) -> "MisbehavingServer":
         self._thread.start()
         return self
 
@@ -61,14 +61,14 @@ class NaughtyServer:
     def origin(self) -> str:
         return f"{'https' if self._http.tls else 'http'}://127.0.0.1:{self.port}"
 
-    def serve(self, path: str, manners: Manners) -> str:
+    def serve(self, path: str, behaviour: ServerBehaviour) -> str:
         """Set the behaviour of ``path`` from now on; returns its URL."""
         with self._lock:
-            self._manners[path] = manners
+            self._behaviour[path] = behaviour
         return self.origin + path
 
     def redirect(self, path: str, to: str, status: int = 302) -> str:
-        return self.serve(path, Manners(status=status, body=b"moved", headers={"Location": to}))
+        return self.serve(path, ServerBehaviour(status=status, body=b"moved", headers={"Location": to}))
 
     def hang_up(self) -> None:
         """End all connections that are open now."""
@@ -107,7 +107,7 @@ class NaughtyServer:
 
     # Below: called by the handler threads.
 
-    def note_request(self, request: Seen) -> tuple[Seen, Manners, int]:
+    def note_request(self, request: Seen) -> tuple[Seen, ServerBehaviour, int]:
         """The numbered request, the behaviour for it, and how many responses its path gave before."""
         with self._lock:
             known = self._connections[request.path]
@@ -116,8 +116,8 @@ class NaughtyServer:
             self._seen[request.path].append(request)
             before = self._answers[request.path]
             self._answers[request.path] += 1
-            manners = self._manners.get(request.path, Manners(status=404, body=b"no such path"))
-            return request, manners, before
+            behaviour = self._behaviour.get(request.path, ServerBehaviour(status=404, body=b"no such path"))
+            return request, behaviour, before
 
     def note_sent(self, path: str, count: int) -> None:
         with self._lock:
@@ -140,7 +140,7 @@ class _Http(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 64
 
-    def __init__(self, owner: NaughtyServer, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, owner: MisbehavingServer, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.owner = owner
         self.tls = tls
@@ -184,18 +184,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         owner = self.server.owner
-        seen, manners, before = owner.note_request(self._seen())
-        owner.closing.wait(manners.delay)
-        if manners.no_answer:
+        seen, behaviour, before = owner.note_request(self._seen())
+        owner.closing.wait(behaviour.delay)
+        if behaviour.no_answer:
             owner.closing.wait()
             self.close_connection = True
             return
-        drops = manners.drop_times is None or before < manners.drop_times
-        answer = Answer(manners, seen)
+        drops = behaviour.drop_times is None or before < behaviour.drop_times
+        answer = Answer(behaviour, seen)
         self._early = False
         self._send_head(answer)
-        self._send_body(answer, manners.drop_after if drops else None)
-        if manners.early == "forgotten" and self._early:
+        self._send_body(answer, behaviour.drop_after if drops else None)
+        if behaviour.early == "forgotten" and self._early:
             self.connection.recv(65536)
             self._early = False
 
@@ -211,8 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send_body(self, answer: Answer, drop_after: int | None) -> None:
-        manners, sent = answer.manners, 0
-        for piece in answer.pieces(drop_after, manners.stall_after):
+        behaviour, sent = answer.behaviour, 0
+        for piece in answer.pieces(drop_after, behaviour.stall_after):
             started = time.monotonic()
             sent += len(piece)
             self._send_piece(piece, answer, ends=sent == answer.length)
@@ -221,9 +221,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         if sent == drop_after:
             self._reset()
-        elif sent == manners.stall_after:
+        elif sent == behaviour.stall_after:
             self.server.owner.closing.wait()
-        elif manners.chunked:
+        elif behaviour.chunked:
             self.wfile.write(b"0\r\n\r\n")
         self.close_connection = self.close_connection or answer.ends_connection
 
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece[:-1])
             self._early = self._next_has_come()
             piece = piece[-1:]
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.manners.chunked else piece)
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.behaviour.chunked else piece)
 
     def _next_has_come(self) -> bool:
         """Whether another request arrives before this response has ended; waits a moment for it."""

@@ -15,7 +15,7 @@ from tests.support.app import RunningApp, running_app
 from tests.support.broken import broken_app
 from tests.support.generator import Generator, running_generator
 from tests.support.log_grep import remember
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.seeding import database_of, seed
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault import security
@@ -72,7 +72,7 @@ class Showcase:
 @contextmanager
 def running_showcase(folder: Path, films: Mapping[str, bytes]) -> Iterator[Showcase]:
     """``films`` has a video for each of TOPICS. Once it runs, the script webhook answers no more requests."""
-    with NaughtyServer() as source, running_generator(b"") as generator:
+    with MisbehavingServer() as source, running_generator(b"") as generator:
         generator.script = SCRIPT
         webhooks = {
             "SCRIPT_WEBHOOK_URL": f"{generator.url}/script",
@@ -91,18 +91,18 @@ def running_showcase(folder: Path, films: Mapping[str, bytes]) -> Iterator[Showc
             generator.release.set()
 
 
-def _fill(showcase: Showcase, source: NaughtyServer, films: Mapping[str, bytes]) -> None:
+def _fill(showcase: Showcase, source: MisbehavingServer, films: Mapping[str, bytes]) -> None:
     remember(PASSWORD)
     with signed_up(showcase.app, OWNER) as owner:
         for number, title in enumerate(TOPICS):
-            _make(showcase, owner, title, source.serve(f"/{number}.mp4", Manners(body=films[title])))
-        _make(showcase, owner, FAILED, source.serve("/gone.mp4", Manners(status=410, body=b"gone")))
+            _make(showcase, owner, title, source.serve(f"/{number}.mp4", ServerBehaviour(body=films[title])))
+        _make(showcase, owner, FAILED, source.serve("/gone.mp4", ServerBehaviour(status=410, body=b"gone")))
         for title in (CANCELLED, WORKING):
             _make(showcase, owner, title)
         owner.post(f"/api/auth/video/{showcase.ids[CANCELLED]}/cancel")
         _draft(showcase, owner, DRAFT)
         _wait_until_processed(showcase, owner, (*TOPICS, FAILED))
-        stalling = Manners(size=300 * MIB, stall_after=40 * MIB, ranges=False)
+        stalling = ServerBehaviour(size=300 * MIB, stall_after=40 * MIB, ranges=False)
         _store(showcase, owner, STORING, source.serve("/walk.mp4", stalling))
         showcase.link = _data(owner.get(f"/api/auth/video/{showcase.ids[TOPICS[0]]}/secret-key"))["url"]
     for email in (NEWCOMER, BAKER):

@@ -9,7 +9,7 @@ from botocore.config import Config
 from mypy_boto3_s3 import S3Client
 
 from tests.support.generator import Generator, running_generator
-from tests.support.misbehaving_server import NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 
 KEYS = ("test", "test")
@@ -20,7 +20,7 @@ class World:
     """``film`` is what the generator renders; ``s3`` bypasses the proxy that the installation uses."""
 
     generator: Generator
-    source: NaughtyServer
+    source: MisbehavingServer
     proxy: S3Proxy
     s3: S3Client
     bucket: str
@@ -68,7 +68,11 @@ def outside_world(mp4: bytes, s3_endpoint: str, bucket: str) -> Iterator[World]:
     )
     s3.create_bucket(Bucket=bucket)
     try:
-        with running_generator(mp4) as generator, NaughtyServer() as source, s3_proxy(s3_endpoint) as proxy:
+        with (
+            running_generator(mp4) as generator,
+            MisbehavingServer() as source,
+            s3_proxy(s3_endpoint) as proxy,
+        ):
             yield World(generator, source, proxy, s3, bucket, mp4)
     finally:
         s3.close()

@@ -10,7 +10,7 @@ import pytest
 from tests.services.conftest import SCRIPT, Queued, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners
+from tests.support.misbehaving_server import MIB, ServerBehaviour
 from tests.support.videos import TransferThread, insert_video, is_storage_empty, never
 from tests.support.waiting import eventually
 from videovault.db import reading, transaction
@@ -142,7 +142,7 @@ def test_a_video_that_does_not_fit_fails_before_its_first_byte_is_sent(
     anna: Caller, queued: Queued, row: Row, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=3 * 10**6)
-    video_id = queued(Manners(size=4 * MIB))
+    video_id = queued(ServerBehaviour(size=4 * MIB))
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "QUOTA_EXCEEDED")
@@ -157,7 +157,7 @@ def test_a_video_of_unknown_length_is_stopped_where_the_account_is_full(
     anna: Caller, queued: Queued, row: Row, configure: Configure
 ) -> None:
     configure(DEFAULT_QUOTA_BYTES=3 * 10**6)
-    video_id = queued(Manners(size=9 * MIB, chunked=True))
+    video_id = queued(ServerBehaviour(size=9 * MIB, chunked=True))
     pipeline.produce(video_id, stopping=never)
     assert (row(video_id).error_code, used(anna), is_storage_empty()) == ("QUOTA_EXCEEDED", 0, True)
 
@@ -166,7 +166,7 @@ def test_a_video_of_unknown_length_reserves_as_it_comes(
     anna: Caller, queued: Queued, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quota, "STEP_BYTES", 6 * MIB)
-    video_id = queued(Manners(size=9 * MIB, chunked=True, stall_after=8 * MIB))
+    video_id = queued(ServerBehaviour(size=9 * MIB, chunked=True, stall_after=8 * MIB))
     worker = TransferThread(video_id)
     eventually(lambda: row(video_id).bytes_done >= 8 * MIB)
     assert used(anna) > 8 * MIB

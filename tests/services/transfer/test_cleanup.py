@@ -9,7 +9,7 @@ import pytest
 
 from tests.services.conftest import SCRIPT, Queued, Row
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy
 from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, set_columns
 from videovault.clock import utcnow
@@ -25,7 +25,7 @@ from videovault.services.maintenance import repair
 from videovault.services.transfer import pipeline, scheduler
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
-FILM = Manners(size=5000)
+FILM = ServerBehaviour(size=5000)
 
 
 pytestmark = pytest.mark.usefixtures("unprobed")
@@ -53,7 +53,7 @@ def test_a_dead_workers_object_is_deleted_when_the_video_is_cancelled(
 
 
 def test_the_object_of_an_earlier_url_is_deleted_when_another_is_stored(
-    anna: Caller, sent_by_a_dead_worker: str, server: NaughtyServer, row: Row
+    anna: Caller, sent_by_a_dead_worker: str, server: MisbehavingServer, row: Row
 ) -> None:
     pipeline.cancel(anna, sent_by_a_dead_worker)
     rescue.set_video_url(anna, sent_by_a_dead_worker, server.serve("/other.mp4", FILM), enqueue=list)
@@ -64,7 +64,7 @@ def test_the_object_of_an_earlier_url_is_deleted_when_another_is_stored(
 
 
 def test_a_late_worker_deletes_what_it_sent_for_an_earlier_url(
-    anna: Caller, queued: Queued, proxy: S3Proxy, server: NaughtyServer, row: Row
+    anna: Caller, queued: Queued, proxy: S3Proxy, server: MisbehavingServer, row: Row
 ) -> None:
     video_id = queued(FILM)
     with _held_while_sending(video_id, proxy):

@@ -19,7 +19,7 @@ from sqlmodel import select
 from tests.services.conftest import Queued, Row
 from tests.support.films import KINDS, film, of_a_kind
 from tests.support.installation import ROOT, Configure
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
@@ -73,7 +73,7 @@ def stored(queued: Queued, row: Row) -> Stored:
     """The id of a ready video of this kind, without a copy."""
 
     def store(kind: str) -> str:
-        video_id = queued(Manners(body=of_a_kind(kind)))
+        video_id = queued(ServerBehaviour(body=of_a_kind(kind)))
         pipeline.produce(video_id, stopping=never)
         assert row(video_id).status == Status.READY, row(video_id).error_message
         return video_id
@@ -121,9 +121,9 @@ def events(kind: str) -> list[Event]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, server: NaughtyServer) -> None:
+def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, server: MisbehavingServer) -> None:
     wanted, container = KINDS[kind], detect_container(of_a_kind(kind)[:SNIFF_BYTES])
-    url = server.serve("/video", Manners(body=of_a_kind(kind)))
+    url = server.serve("/video", ServerBehaviour(body=of_a_kind(kind)))
     original = probe.probe_video(url, container)
     assert original
     assert original.poster
@@ -140,7 +140,7 @@ def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, serve
     with tempfile.TemporaryFile() as file:
         size = conversion.convert(video, recipe, file, Limits(60, 100 * MIB), lambda: None)
         copy = os.pread(file.fileno(), size, 0)
-    seen = probe.probe_video(server.serve("/copy", Manners(body=copy)), recipe.container)
+    seen = probe.probe_video(server.serve("/copy", ServerBehaviour(body=copy)), recipe.container)
     assert seen
     assert playable_copy.playback_for(recipe.container, seen) == Playback.EVERYWHERE
     assert (recipe.container, seen.video_codec, seen.audio_codec) == wanted.copied
@@ -203,7 +203,7 @@ def test_measurements_are_in_row_view_and_sidecar(stored: Stored, row: Row, anna
 
 
 def test_a_truncated_file_is_refused_and_leaves_nothing(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(body=film()[:-100]))
+    video_id = queued(ServerBehaviour(body=film()[:-100]))
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
@@ -213,12 +213,16 @@ def test_a_truncated_file_is_refused_and_leaves_nothing(queued: Queued, row: Row
 
 @pytest.mark.parametrize("is_completed_later", [True, False])
 def test_an_incomplete_generated_file_is_fetched_again(
-    is_completed_later: bool, generating: Callable[[], Video], server: NaughtyServer, proxy: S3Proxy, row: Row
+    is_completed_later: bool,
+    generating: Callable[[], Video],
+    server: MisbehavingServer,
+    proxy: S3Proxy,
+    row: Row,
 ) -> None:
     """The generator may still be writing it."""
     del proxy
     video, whole = generating(), film(audio="aac")
-    url = server.serve("/made.mp4", Manners(body=whole[:-100], etag=None))
+    url = server.serve("/made.mp4", ServerBehaviour(body=whole[:-100], etag=None))
     with transaction() as session:
         ordered = session.get_one(Video, video.id)
         ordered.requested_at = ordered.created_at
@@ -229,7 +233,7 @@ def test_an_incomplete_generated_file_is_fetched_again(
     def pauses() -> Iterator[float]:
         yield 0.0
         if is_completed_later:
-            server.serve("/made.mp4", Manners(body=whole, etag=None))
+            server.serve("/made.mp4", ServerBehaviour(body=whole, etag=None))
         yield 0.0
 
     transfer_store.store(claimed, stopping=never, refetch_after=pauses())
@@ -244,7 +248,7 @@ def test_an_incomplete_generated_file_is_fetched_again(
 
 
 def test_audio_alone_is_not_a_video(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(body=film(codec=None, audio="aac")))
+    video_id = queued(ServerBehaviour(body=film(codec=None, audio="aac")))
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.FAILED
     assert "no picture" in (row(video_id).error_message or "")

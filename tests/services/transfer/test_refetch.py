@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 
 from tests.services.conftest import Row
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy
 from tests.support.videos import ignore_job, insert_video, is_storage_empty, never, set_columns
 from videovault.clock import read_db_now, utcnow
@@ -26,12 +26,12 @@ from videovault.services.videos import gallery
 pytestmark = pytest.mark.usefixtures("unprobed")
 
 PATH = "/video.mp4"
-GOOD = Manners(size=5000)
+GOOD = ServerBehaviour(size=5000)
 PRESIGNED = "https://films.example/a b/cafe\u0301.mp4?X-Amz-Security-Token="
 
 
-def refusing(status: int) -> Manners:
-    return Manners(status=status, body=b"not now")
+def refusing(status: int) -> ServerBehaviour:
+    return ServerBehaviour(status=status, body=b"not now")
 
 
 def generated(owner: Caller, url: str, status: Status = Status.QUEUED) -> str:
@@ -55,7 +55,7 @@ def due(video_id: str, since: timedelta = timedelta()) -> None:
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [403, 404, 409, 425])
 def test_a_finished_video_is_fetched_once_it_appears(
-    anna: Caller, server: NaughtyServer, row: Row, status: int
+    anna: Caller, server: MisbehavingServer, row: Row, status: int
 ) -> None:
     video_id = generated(anna, server.serve(PATH, refusing(status)))
     pipeline.produce(video_id, stopping=never)
@@ -78,7 +78,7 @@ def test_a_finished_video_is_fetched_once_it_appears(
 
 
 @pytest.mark.usefixtures("proxy")
-def test_other_videos_are_stored_meanwhile(anna: Caller, server: NaughtyServer, row: Row) -> None:
+def test_other_videos_are_stored_meanwhile(anna: Caller, server: MisbehavingServer, row: Row) -> None:
     waiting = generated(anna, server.serve("/late.mp4", refusing(404)))
     pipeline.produce(waiting, stopping=never)
     other = gallery.store_link(anna, server.serve(PATH, GOOD), anna.email, enqueue=ignore_job).video_id
@@ -88,7 +88,7 @@ def test_other_videos_are_stored_meanwhile(anna: Caller, server: NaughtyServer, 
 
 @pytest.mark.usefixtures("proxy")
 def test_after_ten_minutes_it_fails_and_its_url_is_kept(
-    anna: Caller, server: NaughtyServer, row: Row
+    anna: Caller, server: MisbehavingServer, row: Row
 ) -> None:
     url = server.serve(PATH, refusing(403))
     video_id = generated(anna, url)
@@ -113,7 +113,7 @@ def test_after_ten_minutes_it_fails_and_its_url_is_kept(
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [401, 410, 400])
 def test_a_permanent_refusal_fails_at_once(
-    anna: Caller, server: NaughtyServer, row: Row, status: int
+    anna: Caller, server: MisbehavingServer, row: Row, status: int
 ) -> None:
     url = server.serve(PATH, refusing(status))
     video_id = generated(anna, url)
@@ -123,7 +123,7 @@ def test_a_permanent_refusal_fails_at_once(
 
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("status", [403, 404, 425])
-def test_an_import_fails_at_once(anna: Caller, server: NaughtyServer, row: Row, status: int) -> None:
+def test_an_import_fails_at_once(anna: Caller, server: MisbehavingServer, row: Row, status: int) -> None:
     url = server.serve(PATH, refusing(status))
     video_id = gallery.store_link(anna, url, anna.email, enqueue=ignore_job).video_id
     pipeline.produce(video_id, stopping=never)
@@ -132,7 +132,7 @@ def test_an_import_fails_at_once(anna: Caller, server: NaughtyServer, row: Row, 
 
 @pytest.mark.usefixtures("proxy")
 def test_a_report_with_another_url_is_accepted_while_the_first_is_refused(
-    anna: Caller, server: NaughtyServer, row: Row
+    anna: Caller, server: MisbehavingServer, row: Row
 ) -> None:
     video_id = generated(anna, server.serve("/late.mp4", refusing(404)))
     pipeline.produce(video_id, stopping=never)
@@ -145,7 +145,7 @@ def test_a_report_with_another_url_is_accepted_while_the_first_is_refused(
 
 
 @pytest.mark.usefixtures("proxy")
-def test_only_the_owner_and_admins_see_the_url(anna: Caller, bert: Caller, server: NaughtyServer) -> None:
+def test_only_the_owner_and_admins_see_the_url(anna: Caller, bert: Caller, server: MisbehavingServer) -> None:
     url = server.serve(PATH, refusing(403)) + "?X-Amz-Signature=secret"
     video_id = gallery.store_link(bert, url, bert.email, enqueue=ignore_job).video_id
     with pytest.raises(Conflict):
@@ -173,7 +173,7 @@ def test_only_the_owner_and_admins_see_the_url(anna: Caller, bert: Caller, serve
 
 
 @pytest.mark.usefixtures("proxy")
-def test_a_changed_url_is_fetched(anna: Caller, server: NaughtyServer, row: Row) -> None:
+def test_a_changed_url_is_fetched(anna: Caller, server: MisbehavingServer, row: Row) -> None:
     video_id = gallery.store_link(
         anna, server.serve("/typo.mp4", refusing(404)), anna.email, enqueue=ignore_job
     ).video_id
@@ -192,7 +192,7 @@ def test_a_changed_url_is_fetched(anna: Caller, server: NaughtyServer, row: Row)
 
 
 def test_the_same_url_resumes_the_transfer(
-    anna: Caller, proxy: S3Proxy, server: NaughtyServer, row: Row
+    anna: Caller, proxy: S3Proxy, server: MisbehavingServer, row: Row
 ) -> None:
     del proxy
     url = server.serve(PATH, GOOD)
@@ -267,14 +267,14 @@ NAMED = {"Content-Disposition": "attachment; filename*=UTF-8''Unsere%20B%C3%A4ck
 )
 def test_the_source_names_the_video_unless_a_user_has(
     anna: Caller,
-    server: NaughtyServer,
+    server: MisbehavingServer,
     row: Row,
     headers: dict[str, str],
     given: str,
     renamed: str,
     title: str,
 ) -> None:
-    url = server.serve(PATH, Manners(size=5000, headers=headers))
+    url = server.serve(PATH, ServerBehaviour(size=5000, headers=headers))
     video_id = gallery.store_link(anna, url, anna.email, given, enqueue=ignore_job).video_id
     if renamed:
         gallery.rename(anna, video_id, renamed)

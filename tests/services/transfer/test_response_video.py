@@ -14,7 +14,7 @@ from sqlmodel import select
 from tests.services.conftest import Row
 from tests.support.films import film, with_padding
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy
 from tests.support.small_disk import small_disk
 from tests.support.videos import is_storage_empty, never
@@ -43,11 +43,11 @@ Generating = Callable[[], Video]
 class Answering:
     """A generator that answers an order in this way; ``order`` makes a worker send one."""
 
-    server: NaughtyServer
+    server: MisbehavingServer
     make: Generating
 
-    def order(self, manners: Manners) -> str:
-        self.server.serve(PATH, replace(manners, ranges=False))
+    def order(self, behaviour: ServerBehaviour) -> str:
+        self.server.serve(PATH, replace(behaviour, ranges=False))
         video = self.make()
         pipeline.produce(video.id, stopping=never)
         return video.id
@@ -58,10 +58,10 @@ class Answering:
 
 @pytest.fixture
 def answering(
-    server: NaughtyServer, proxy: S3Proxy, generating: Generating, configure: Configure
+    server: MisbehavingServer, proxy: S3Proxy, generating: Generating, configure: Configure
 ) -> Answering:
     del proxy
-    configure(VIDEO_WEBHOOK_URL=server.serve(PATH, Manners()), WEBHOOK_TIMEOUT_SECONDS=HANG_SECONDS)
+    configure(VIDEO_WEBHOOK_URL=server.serve(PATH, ServerBehaviour()), WEBHOOK_TIMEOUT_SECONDS=HANG_SECONDS)
     return Answering(server, generating)
 
 
@@ -73,25 +73,25 @@ def lease_runs_out(video_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [
-        Manners(body=FILM, content_type="application/json"),
-        Manners(body=LARGE),
-        Manners(body=LARGE, chunked=True),
-        Manners(body=FILM, until_close=True),
-        Manners(body=film("webm", "libvpx"), status=201),
+        ServerBehaviour(body=FILM, content_type="application/json"),
+        ServerBehaviour(body=LARGE),
+        ServerBehaviour(body=LARGE, chunked=True),
+        ServerBehaviour(body=FILM, until_close=True),
+        ServerBehaviour(body=film("webm", "libvpx"), status=201),
     ],
     ids=["small, called JSON", "in parts", "chunked", "until close", "WebM, 201"],
 )
 def test_a_body_that_is_the_video_is_stored_and_ready(
-    manners: Manners, answering: Answering, row: Row, anna: Caller
+    behaviour: ServerBehaviour, answering: Answering, row: Row, anna: Caller
 ) -> None:
-    video_id = answering.order(manners)
+    video_id = answering.order(behaviour)
     found = row(video_id)
-    assert (found.status, found.size) == (Status.READY, len(manners.body or b"")), found.error_message
+    assert (found.status, found.size) == (Status.READY, len(behaviour.body or b"")), found.error_message
     assert (found.duration, found.deadline_at, found.source_url, found.reserved_bytes) == (2, None, None, 0)
     assert (found.heartbeat_at, found.poster_key) == (None, folder(found) + "poster.webp")
-    assert httpx.get(gallery.download_url(anna, video_id)).content == manners.body
+    assert httpx.get(gallery.download_url(anna, video_id)).content == behaviour.body
     kept = sidecar.read(folder(found))
     assert kept
     assert kept.metadata.crc32 == found.crc32
@@ -103,21 +103,21 @@ def test_a_body_that_is_the_video_is_stored_and_ready(
 
 
 @pytest.mark.parametrize(
-    ("manners", "why"),
+    ("behaviour", "why"),
     [
-        (Manners(body=LARGE, drop_after=5 * MIB), "connection ended"),
-        (Manners(body=LARGE, declared=len(LARGE) + 1), "connection ended"),
-        (Manners(body=FILM[:-100], until_close=True), "ends too early"),
-        (Manners(body=LARGE, stall_after=5 * MIB), "stopped sending"),
+        (ServerBehaviour(body=LARGE, drop_after=5 * MIB), "connection ended"),
+        (ServerBehaviour(body=LARGE, declared=len(LARGE) + 1), "connection ended"),
+        (ServerBehaviour(body=FILM[:-100], until_close=True), "ends too early"),
+        (ServerBehaviour(body=LARGE, stall_after=5 * MIB), "stopped sending"),
     ],
     ids=["reset", "shorter than promised", "cut without a length", "stalled"],
 )
 def test_a_truncated_response_waits_for_a_report_and_is_not_ordered_again(
-    manners: Manners, why: str, answering: Answering, row: Row, anna: Caller, configure: Configure
+    behaviour: ServerBehaviour, why: str, answering: Answering, row: Row, anna: Caller, configure: Configure
 ) -> None:
-    if manners.stall_after:
+    if behaviour.stall_after:
         configure(WEBHOOK_TIMEOUT_SECONDS=1)
-    video_id = answering.order(manners)
+    video_id = answering.order(behaviour)
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.reserved_bytes, found.heartbeat_at) == (Status.GENERATING, 0, None)
@@ -127,7 +127,7 @@ def test_a_truncated_response_waits_for_a_report_and_is_not_ordered_again(
     assert generation_orders.ORDERED_ONCE in str(found.generator_note)
     assert answering.orders() == 1
     assert is_storage_empty()
-    late = answering.server.serve("/late.mp4", Manners(body=FILM))
+    late = answering.server.serve("/late.mp4", ServerBehaviour(body=FILM))
     callbacks.apply(anna, Report(anna.user_id, video_id, "ready", late), enqueue=list)
     pipeline.produce(video_id, stopping=never)
     assert row(video_id).status == Status.READY
@@ -141,14 +141,14 @@ def test_a_video_without_enough_quota_fails_with_the_reason(
     limit: str, code: str, answering: Answering, row: Row, configure: Configure, *, chunked: bool
 ) -> None:
     configure(**{limit: 5 * MIB})
-    found = row(answering.order(Manners(body=LARGE, chunked=chunked)))
+    found = row(answering.order(ServerBehaviour(body=LARGE, chunked=chunked)))
     assert (found.status, found.error_code, found.reserved_bytes) == (Status.FAILED, code, 0)
     assert is_storage_empty()
     assert answering.orders() == 1
 
 
 def test_a_file_without_a_picture_fails_and_leaves_nothing(answering: Answering, row: Row) -> None:
-    found = row(answering.order(Manners(body=film(codec=None, audio="aac"))))
+    found = row(answering.order(ServerBehaviour(body=film(codec=None, audio="aac"))))
     assert (found.status, found.error_code) == (Status.FAILED, "SOURCE_FAILED")
     assert is_storage_empty()
 
@@ -159,7 +159,7 @@ def test_a_full_disk_fails_the_video_with_the_reason(
     with small_disk(installation / "disk", 64) as disk:
         shutil.copytree(installation / "var", disk.folder, dirs_exist_ok=True)
         configure(DATA_DIR=disk.folder)
-        found = row(answering.order(Manners(body=LARGE)))
+        found = row(answering.order(ServerBehaviour(body=LARGE)))
         assert (found.status, found.error_code) == (Status.FAILED, "DISK_FULL")
         assert "not enough space on the server's disk" in str(found.error_message)
 
@@ -172,7 +172,7 @@ def test_a_received_video_is_stored_once_the_store_accepts_it(
     operation: str, refusal: tuple[int, str], answering: Answering, row: Row, proxy: S3Proxy
 ) -> None:
     proxy.refuse = {operation: [refusal]}
-    found = row(answering.order(Manners(body=LARGE)))
+    found = row(answering.order(ServerBehaviour(body=LARGE)))
     assert (found.status, found.size, found.generator_note) == (Status.READY, len(LARGE), None)
     assert proxy.refuse[operation] == []
     assert answering.orders() == 1
@@ -184,7 +184,7 @@ def test_a_store_that_stays_unavailable_fails_the_video_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(response_video, "STORE_PATIENCE", timedelta(0))
     configure(AWS_ACCESS_KEY_ID="test", AWS_S3_BUCKET_NAME="there-is-no-such-bucket")
-    found = row(answering.order(Manners(body=LARGE)))
+    found = row(answering.order(ServerBehaviour(body=LARGE)))
     assert (found.status, found.error_code) == (Status.FAILED, "STORAGE_FAILED")
     assert found.upload_kept_until is None
 
@@ -193,8 +193,8 @@ def test_a_store_that_stays_unavailable_fails_the_video_and_leaves_nothing(
 def test_a_concurrent_change_wins_and_the_body_leaves_nothing(
     how: str, answering: Answering, row: Row, anna: Caller
 ) -> None:
-    elsewhere = answering.server.serve("/elsewhere.mp4", Manners(body=FILM))
-    answering.server.serve(PATH, Manners(body=LARGE, stall_after=5 * MIB, ranges=False))
+    elsewhere = answering.server.serve("/elsewhere.mp4", ServerBehaviour(body=FILM))
+    answering.server.serve(PATH, ServerBehaviour(body=LARGE, stall_after=5 * MIB, ranges=False))
     video = answering.make()
     worker = Thread(target=pipeline.produce, args=(video.id,), kwargs={"stopping": never})
     worker.start()
@@ -220,7 +220,7 @@ def test_a_worker_that_dies_while_receiving_leaves_an_order_waiting_for_its_repo
     answering: Answering, row: Row
 ) -> None:
     """It leaves the row as it last wrote it, and an unfinished upload."""
-    video_id = answering.order(Manners(body=LARGE, drop_after=5 * MIB))
+    video_id = answering.order(ServerBehaviour(body=LARGE, drop_after=5 * MIB))
     vault, key = storage.connected(), str(row(video_id).s3_key)
     vault.start_upload(key, storage.Description("video/mp4"))
     with transaction() as session:
@@ -247,7 +247,7 @@ def test_a_worker_that_dies_while_receiving_leaves_an_order_waiting_for_its_repo
 def test_a_reported_link_to_the_same_video_is_not_stored_twice(
     answering: Answering, anna: Caller, bert: Caller
 ) -> None:
-    video_id = answering.order(Manners(body=FILM))
+    video_id = answering.order(ServerBehaviour(body=FILM))
     link = gallery.download_url(anna, video_id)
     assert gallery.store_link(anna, link, anna.email, enqueue=list).video_id == video_id
     with pytest.raises(Exception, match="private"):

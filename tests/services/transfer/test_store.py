@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.services.conftest import Queued, Row
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.s3_proxy import Behaviour, Refusal, Request, S3Proxy
 from tests.support.stores import LocksObjects
 from tests.support.videos import (
@@ -38,13 +38,13 @@ pytestmark = pytest.mark.thorough
 SIZE = 2 * PART_BYTES + MIB
 # Falls silent after a part; without an ETag it is read by one connection only.
 DATED = {"Last-Modified": "Mon, 26 Jan 2026 10:15:00 GMT"}
-WHOLE = Manners(size=SIZE, etag=None, headers=DATED)
+WHOLE = ServerBehaviour(size=SIZE, etag=None, headers=DATED)
 SILENT = replace(WHOLE, stall_after=12 * MIB)
-AWAY = Manners(status=503, body=b"busy", headers={"Retry-After": "900"})
+AWAY = ServerBehaviour(status=503, body=b"busy", headers={"Retry-After": "900"})
 
 
 def test_a_stored_video_has_its_crc_in_row_and_view(anna: Caller, queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=SIZE))
+    video_id = queued(ServerBehaviour(size=SIZE))
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
     assert (found.status, found.size) == (Status.READY, SIZE)
@@ -56,7 +56,7 @@ def test_a_stored_video_has_its_crc_in_row_and_view(anna: Caller, queued: Queued
 
 
 def test_a_stopped_worker_leaves_its_parts_to_the_next(
-    queued: Queued, row: Row, server: NaughtyServer
+    queued: Queued, row: Row, server: MisbehavingServer
 ) -> None:
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
@@ -75,7 +75,7 @@ def test_a_stopped_worker_leaves_its_parts_to_the_next(
 
 
 def test_cancelling_takes_effect_while_the_source_is_silent_and_leaves_nothing(
-    anna: Caller, queued: Queued, row: Row, server: NaughtyServer
+    anna: Caller, queued: Queued, row: Row, server: MisbehavingServer
 ) -> None:
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
@@ -93,7 +93,7 @@ def test_cancelling_takes_effect_while_the_source_is_silent_and_leaves_nothing(
 
 
 def test_a_retry_after_an_unavailable_source_keeps_the_parts(
-    anna: Caller, queued: Queued, row: Row, server: NaughtyServer
+    anna: Caller, queued: Queued, row: Row, server: MisbehavingServer
 ) -> None:
     video_id = _broken_off(queued, server)
     assert (row(video_id).status, row(video_id).error_code) == (Status.FAILED, "SOURCE_FAILED")
@@ -101,14 +101,14 @@ def test_a_retry_after_an_unavailable_source_keeps_the_parts(
     cleanup.clean_up_failed()
     kept = count_parts(video_id)
     assert kept
-    server.serve("/video.mp4", Manners(size=SIZE, etag=None, headers=DATED))
+    server.serve("/video.mp4", ServerBehaviour(size=SIZE, etag=None, headers=DATED))
     before = server.bytes_sent("/video.mp4")
     pipeline.retry(anna, video_id, enqueue=lambda one: pipeline.produce(one, stopping=never))
     assert row(video_id).crc32 == f"{zlib.crc32(payload(SIZE)):08x}"
     assert server.bytes_sent("/video.mp4") - before <= SIZE - kept * PART_BYTES
 
 
-def test_unused_parts_are_deleted_after_a_while(queued: Queued, row: Row, server: NaughtyServer) -> None:
+def test_unused_parts_are_deleted_after_a_while(queued: Queued, row: Row, server: MisbehavingServer) -> None:
     video_id = _broken_off(queued, server)
     set_columns(video_id, upload_kept_until=utcnow() - timedelta(seconds=1))
     cleanup.clean_up_failed()
@@ -117,7 +117,7 @@ def test_unused_parts_are_deleted_after_a_while(queued: Queued, row: Row, server
 
 
 def test_a_retry_after_cancelling_waits_for_the_previous_worker(
-    anna: Caller, queued: Queued, row: Row, server: NaughtyServer, proxy: S3Proxy
+    anna: Caller, queued: Queued, row: Row, server: MisbehavingServer, proxy: S3Proxy
 ) -> None:
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
@@ -136,7 +136,7 @@ def test_a_retry_after_cancelling_waits_for_the_previous_worker(
 
 
 def test_a_dead_workers_poster_is_kept(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=MIB))  # random bytes: no poster can be made of them
+    video_id = queued(ServerBehaviour(size=MIB))  # random bytes: no poster can be made of them
     key = folder(row(video_id)) + POSTER_NAME
     storage.connected().put(key, b"a picture", Description("image/webp"))
     pipeline.produce(video_id, stopping=never)
@@ -147,7 +147,7 @@ def test_a_poster_whose_response_was_lost_is_kept(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
     """The next attempt is refused permanently; otherwise the test would wait 90 seconds for S3."""
-    video_id = queued(Manners(body=mp4))
+    video_id = queued(ServerBehaviour(body=mp4))
     lost = proxy.hold("PutObject", "poster.webp", answered=True)
     lost.dropped.set()
 
@@ -168,7 +168,7 @@ def test_an_unavailable_store_for_the_poster_does_not_delay_the_video(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
     """A worker waits 90 s for S3 while it stores a video; for the poster it waits S3_RETRY_SECONDS only."""
-    video_id = queued(Manners(body=mp4))
+    video_id = queued(ServerBehaviour(body=mp4))
     refused: list[str] = []
 
     class NoPoster(Behaviour):
@@ -188,14 +188,14 @@ def test_a_bucket_with_object_lock_accepts_poster_and_sidecar(
     queued: Queued, row: Row, proxy: S3Proxy, mp4: bytes
 ) -> None:
     proxy.behaviour = LocksObjects()
-    video_id = queued(Manners(body=mp4))
+    video_id = queued(ServerBehaviour(body=mp4))
     pipeline.produce(video_id, stopping=never)
     beside = {folder(row(video_id)) + name for name in (POSTER_NAME, SIDECAR_NAME)}
     assert beside < set(storage.connected().keys())
     assert row(video_id).poster_key
 
 
-def _broken_off(queued: Queued, server: NaughtyServer) -> str:
+def _broken_off(queued: Queued, server: MisbehavingServer) -> str:
     """A video whose source became unavailable after one part."""
     video_id = queued(SILENT)
     worker = TransferThread(video_id)
@@ -216,7 +216,7 @@ def test_deleting_ends_the_transfer_and_leaves_nothing(anna: Caller, queued: Que
 
 
 def test_a_failed_transfer_leaves_nothing_and_has_a_reason(queued: Queued, row: Row, proxy: S3Proxy) -> None:
-    video_id = queued(Manners(size=SIZE))
+    video_id = queued(ServerBehaviour(size=SIZE))
     proxy.refuse["Complete"] = [(403, "AccessDenied")]
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
@@ -260,7 +260,7 @@ def test_the_upload_of_a_video_in_work_is_not_orphaned(queued: Queued, row: Row)
 
 
 def test_a_journal_returns_what_was_written_into_it(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=SIZE))
+    video_id = queued(ServerBehaviour(size=SIZE))
     journal = VideoUploadJournal(row(video_id))
     assert journal.load() is None
     upload = MultipartUpload("upload-1", SourceFingerprint(SIZE, '"v1"', None), 12 * MIB, "mp4")
@@ -273,7 +273,7 @@ def test_a_journal_returns_what_was_written_into_it(queued: Queued, row: Row) ->
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(queued: Queued, row: Row) -> None:
-    video_id = queued(Manners(size=SIZE))
+    video_id = queued(ServerBehaviour(size=SIZE))
     late = VideoUploadJournal(row(video_id))
     with transaction() as session:
         taken = session.get(Video, video_id)

@@ -13,7 +13,7 @@ import pytest
 from tests.services.conftest import Queued, Row
 from tests.support.documents import ROOT, in_document, table
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import Manners, payload
+from tests.support.misbehaving_server import ServerBehaviour, payload
 from tests.support.s3_proxy import Behaviour, S3Proxy
 from tests.support.stores import (
     WRITE,
@@ -187,7 +187,7 @@ def test_a_store(
         moto_s3._s3.put_bucket_versioning(Bucket=moto_s3.bucket, VersioningConfiguration=enabled)
     if case.settings:
         configure(**case.settings)
-    video_id = queued(Manners(size=case.size))
+    video_id = queued(ServerBehaviour(size=case.size))
     proxy.behaviour = case.behaviour()
     cells = [_stored(case, proxy.behaviour, video_id, row, moto_s3), "-", "-", ""]
     if row(video_id).status == Status.READY:

@@ -19,7 +19,7 @@ import pytest
 from tests.services.conftest import Row
 from tests.support.embedded_s3 import EmbeddedS3
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.waiting import eventually
 from videovault.clock import utcnow
 from videovault.db import transaction
@@ -55,8 +55,8 @@ def producer() -> Iterator[Producer]:
 
 
 @contextmanager
-def _served(configure: Configure) -> Iterator[NaughtyServer]:
-    with NaughtyServer() as server:
+def _served(configure: Configure) -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as server:
         configure(SOURCE_ALLOW_HOSTS=f"127.0.0.1:{server.port}")
         yield server
 
@@ -101,7 +101,7 @@ def test_a_worker_killed_at_a_random_moment_loses_nothing(
     with _served(configure) as server:
         for number in range(ROUNDS):
             path = f"/round-{number}.mp4"
-            url = server.serve(path, Manners(size=SIZE, seed=number % 3, bytes_per_second=40 * MIB))
+            url = server.serve(path, ServerBehaviour(size=SIZE, seed=number % 3, bytes_per_second=40 * MIB))
             video_id = _store(anna, url)
             _begin(producer, video_id)
             _wait_for(row, video_id, Status.STORING)
@@ -131,8 +131,8 @@ def test_a_worker_killed_while_a_generator_sends_it_the_video_leaves_one_order(
     configure: Configure,
 ) -> None:
     with _served(configure) as server:
-        manners = Manners(size=SIZE, stall_after=SIZE // 2, ranges=False)
-        configure(VIDEO_WEBHOOK_URL=server.serve("/order", manners))
+        behaviour = ServerBehaviour(size=SIZE, stall_after=SIZE // 2, ranges=False)
+        configure(VIDEO_WEBHOOK_URL=server.serve("/order", behaviour))
         video = generating()
         _begin(producer, video.id)
         eventually(lambda: row(video.id).bytes_done)

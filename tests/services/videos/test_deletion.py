@@ -7,7 +7,7 @@ import pytest
 from tests.services.conftest import Queued, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, Manners
+from tests.support.misbehaving_server import MIB, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy
 from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, wait_for_parts
 from videovault.db import reading, transaction
@@ -119,7 +119,7 @@ def test_deletion_leaves_nothing_in_any_state(
 def test_during_a_transfer_the_row_stays_until_the_worker_stops_and_its_object_is_deleted(
     anna: Caller, queued: Queued, proxy: S3Proxy
 ) -> None:
-    video_id = queued(Manners(size=2 * MIB))
+    video_id = queued(ServerBehaviour(size=2 * MIB))
     sending, send = Event(), Event()
 
     def hold(operation: str) -> None:
@@ -143,7 +143,7 @@ def test_during_a_transfer_the_row_stays_until_the_worker_stops_and_its_object_i
 def test_a_transfer_deleted_while_s3_is_down_is_cleaned_up_later(
     anna: Caller, queued: Queued, row: Row, proxy: S3Proxy
 ) -> None:
-    video_id = queued(Manners(size=40 * MIB, stall_after=15 * MIB, ranges=False))
+    video_id = queued(ServerBehaviour(size=40 * MIB, stall_after=15 * MIB, ranges=False))
     worker = TransferThread(video_id)
     wait_for_parts(video_id)
     proxy.down = True

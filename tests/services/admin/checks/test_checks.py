@@ -13,7 +13,7 @@ from tests.support.app import free_port
 from tests.support.installation import Configure
 from tests.support.listeners import FullListener, RawAnswer
 from tests.support.mail_server import mail_server
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from videovault import db
 from videovault.clock import utcnow
 from videovault.db import transaction
@@ -134,9 +134,9 @@ def test_silent_workers_count_as_dead(check: Check) -> None:
 
 
 @contextmanager
-def answering(status: int = 200) -> Iterator[NaughtyServer]:
-    with NaughtyServer() as server:
-        server.serve("/hook", Manners(status=status, body=b"{}"))
+def answering(status: int = 200) -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as server:
+        server.serve("/hook", ServerBehaviour(status=status, body=b"{}"))
         yield server
 
 
@@ -185,9 +185,9 @@ def test_a_webhook_that_never_responds_is_reported_in_time(
 def test_the_callback_url_must_lead_to_this_server(check: Check, configure: Configure) -> None:
     with answering() as server:
         configure(PUBLIC_URL=server.origin)
-        server.serve("/healthz", Manners(body=b"<h1>It works!</h1>"))
+        server.serve("/healthz", ServerBehaviour(body=b"<h1>It works!</h1>"))
         assert "Something other than VideoVault" in check("callback").found
-        server.serve("/healthz", Manners(body=b'{"status": "ok"}'))
+        server.serve("/healthz", ServerBehaviour(body=b'{"status": "ok"}'))
         assert check("callback").state == "ok"
     configure(PUBLIC_URL=f"https://127.0.0.1:{free_port()}")
     assert (check("callback").state, "PUBLIC_URL" in check("callback").advice) == ("broken", True)
@@ -259,8 +259,8 @@ def test_dead_workers_are_purged_after_a_day(check: Check) -> None:
 
 
 def test_source_headers_are_listed_by_name_only(check: Check, configure: Configure) -> None:
-    with NaughtyServer() as server:
-        url = server.serve("/hook", Manners(size=10))
+    with MisbehavingServer() as server:
+        url = server.serve("/hook", ServerBehaviour(size=10))
         configure(
             SCRIPT_WEBHOOK_URL=url,
             WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key"}',
@@ -274,8 +274,8 @@ def test_source_headers_are_listed_by_name_only(check: Check, configure: Configu
 
 
 def test_the_generators_callback_host_is_the_one_checked(check: Check, configure: Configure) -> None:
-    with NaughtyServer() as server:
-        server.serve("/healthz", Manners(body=b'{"status": "ok"}', content_type="application/json"))
+    with MisbehavingServer() as server:
+        server.serve("/healthz", ServerBehaviour(body=b'{"status": "ok"}', content_type="application/json"))
         configure(PUBLIC_URL="https://videos.example.invalid", CALLBACK_URL=server.origin)
         assert (check("callback").state, check("callback").found) == ("ok", f"{server.origin} leads here.")
     assert "CALLBACK_URL" in check("callback").advice

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from tests.services.conftest import Row
 from tests.services.maintenance.backup.conftest import Elsewhere, Store, restore
-from tests.support.misbehaving_server import Manners, NaughtyServer
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.videos import insert_video
 from videovault import models
 from videovault.clock import db_now, utcnow
@@ -48,9 +48,9 @@ def _a_bucket(store: Store) -> None:
 
 
 def test_running_transfer_restarts_from_its_source(
-    anna: Caller, restored: SaveAndRestore, row: Row, server: NaughtyServer
+    anna: Caller, restored: SaveAndRestore, row: Row, server: MisbehavingServer
 ) -> None:
-    url = server.serve("/video.mp4", Manners(size=1000))
+    url = server.serve("/video.mp4", ServerBehaviour(size=1000))
     key = f"videos/{anna.user_id}/x/1_video.mp4"
     video_id = insert_video(
         anna, Status.STORING, source_url=url, s3_key=key, bytes_done=500, reserved_bytes=9, **UPLOAD
@@ -69,7 +69,7 @@ def test_running_transfer_restarts_from_its_source(
 
 
 def test_transfer_without_its_source_fails_with_a_reason(
-    anna: Caller, restored: SaveAndRestore, row: Row, server: NaughtyServer
+    anna: Caller, restored: SaveAndRestore, row: Row, server: MisbehavingServer
 ) -> None:
     key = f"videos/{anna.user_id}/x/1_video.mp4"
     url = f"{server.origin}/gone.mp4"

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from tests.support.installation import Configure
-from tests.support.misbehaving_server import MIB, NaughtyServer
+from tests.support.misbehaving_server import MIB, MisbehavingServer
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 from tests.support.waiting import eventually
 from videovault.gateways import storage
@@ -115,14 +115,14 @@ class Engine:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[NaughtyServer]:
-    with NaughtyServer() as running:
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as running:
         yield running
 
 
 @pytest.fixture
 def engine(
-    server: NaughtyServer, moto_server: str, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    server: MisbehavingServer, moto_server: str, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
     policy = SourcePolicy(

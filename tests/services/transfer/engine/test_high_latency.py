@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from tests.services.transfer.engine.conftest import Control, Engine, Stopped
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, Seen, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, Seen, ServerBehaviour, payload
 from tests.support.waiting import HANG_SECONDS
 from videovault.gateways import transport
 from videovault.gateways.source import Source
@@ -38,9 +38,9 @@ def engine(engine: Engine) -> Iterator[Engine]:
     source.close()
 
 
-def far(**manners: object) -> Manners:
-    options = {"size": SIZE, "delay": FAR, "bytes_per_second": SLOW, **manners}
-    return Manners(**options)  # type: ignore[arg-type]
+def far(**behaviour: object) -> ServerBehaviour:
+    options = {"size": SIZE, "delay": FAR, "bytes_per_second": SLOW, **behaviour}
+    return ServerBehaviour(**options)  # type: ignore[arg-type]
 
 
 def arrived(engine: Engine, crc32: int, size: int = SIZE) -> bool:
@@ -48,12 +48,12 @@ def arrived(engine: Engine, crc32: int, size: int = SIZE) -> bool:
     return crc32 == zlib.crc32(body) and engine.holds() == body
 
 
-def connections(server: NaughtyServer, path: str) -> int:
+def connections(server: MisbehavingServer, path: str) -> int:
     return len({seen.connection for seen in server.seen(path)})
 
 
 def test_readers_request_the_next_subrange_before_the_current_response_has_ended(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     path = "/far.mp4"
     stored = engine.run(server.serve(path, far(size=LONG, early="well")))
@@ -62,14 +62,14 @@ def test_readers_request_the_next_subrange_before_the_current_response_has_ended
     assert 1 < connections(server, path) <= 10
 
 
-def test_a_near_source_starts_with_one_connection(engine: Engine, server: NaughtyServer) -> None:
+def test_a_near_source_starts_with_one_connection(engine: Engine, server: MisbehavingServer) -> None:
     path = "/near.mp4"
-    engine.run(server.serve(path, Manners(size=PART)))
+    engine.run(server.serve(path, ServerBehaviour(size=PART)))
     assert connections(server, path) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "manners"),
+    ("name", "behaviour"),
     [
         ("forgotten", {"early": "forgotten"}),
         ("refused", {"early": "refused"}),
@@ -81,14 +81,14 @@ def test_a_near_source_starts_with_one_connection(engine: Engine, server: Naught
 )
 def test_faulty_answers_to_pipelined_requests_never_change_the_bytes(
     engine: Engine,
-    server: NaughtyServer,
+    server: MisbehavingServer,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    manners: dict[str, object],
+    behaviour: dict[str, object],
 ) -> None:
     monkeypatch.setattr(transport, "PIPELINED_RESPONSE_SECONDS", 0.5)
     path = f"/far-{name.replace(' ', '-')}.mp4"
-    url = server.serve(path, far(**manners))
+    url = server.serve(path, far(**behaviour))
     if name == "redirected":
         url = server.redirect("/redirects.mp4", url)
     stored = engine.run(url)
@@ -97,7 +97,7 @@ def test_faulty_answers_to_pipelined_requests_never_change_the_bytes(
     assert not list(engine.storage.uploads())
 
 
-def test_later_requests_go_directly_to_the_redirect_target(engine: Engine, server: NaughtyServer) -> None:
+def test_later_requests_go_directly_to_the_redirect_target(engine: Engine, server: MisbehavingServer) -> None:
     engine.run(server.redirect("/old.mp4", server.serve("/new.mp4", far(size=LONG, early="well"))))
     assert len(server.seen("/old.mp4")) == 1
     assert server.early("/new.mp4") > 1
@@ -105,7 +105,7 @@ def test_later_requests_go_directly_to_the_redirect_target(engine: Engine, serve
 
 @pytest.mark.parametrize(("nth", "rate"), [(1, 1_000), (2, 1_000), (2, 100)])
 def test_a_very_slow_connection_is_taken_over_and_dropped(
-    engine: Engine, server: NaughtyServer, nth: int, rate: int
+    engine: Engine, server: MisbehavingServer, nth: int, rate: int
 ) -> None:
     path = f"/crawls-{nth}-{rate}.mp4"
     url = server.serve(path, far(crawls=(nth, rate)))
@@ -117,11 +117,11 @@ def test_a_very_slow_connection_is_taken_over_and_dropped(
 
 
 def test_connections_that_break_while_others_take_over_lose_nothing(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     """The subrange may be split while its reader waits before its next attempt."""
-    manners = far(drop_after=300_000, crawls=(2, 100_000))
-    stored = engine.run(server.serve("/crawls-and-breaks.mp4", manners))
+    behaviour = far(drop_after=300_000, crawls=(2, 100_000))
+    stored = engine.run(server.serve("/crawls-and-breaks.mp4", behaviour))
     assert arrived(engine, stored.crc32)
     assert stored.fetched == SIZE
 
@@ -131,7 +131,7 @@ def _others(seen: Seen) -> bool:
 
 
 def test_the_first_reader_continues_when_all_others_are_refused(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     path = "/only-one.mp4"
     stored = engine.run(server.serve(path, far(refuses=_others)))
@@ -140,7 +140,7 @@ def test_the_first_reader_continues_when_all_others_are_refused(
 
 
 def test_a_waiting_first_reader_continues_when_all_others_are_refused(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     """Its stream has ended where others read; from then on the server answers only open-ended requests."""
     path, refusing = "/refused-later.mp4", Event()
@@ -162,7 +162,7 @@ def test_a_waiting_first_reader_continues_when_all_others_are_refused(
 
 
 def test_memory_holds_no_more_parts_than_the_window(
-    engine: Engine, server: NaughtyServer, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     max_parts = 0
 
@@ -180,7 +180,7 @@ def test_memory_holds_no_more_parts_than_the_window(
 
 
 def test_a_stop_ends_all_readers_and_the_next_run_fetches_what_is_missing(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     url = server.serve("/far-stop.mp4", far(early="well"))
     with pytest.raises(Stopped):

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from tests.services.transfer.engine.conftest import Control, Engine, Stopped
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from videovault.services.transfer.engine.reader_pool import MAX_SAMPLES, ConcurrencyController, Meter
 
 pytestmark = pytest.mark.thorough
@@ -22,10 +22,10 @@ def engine(engine: Engine) -> Engine:
 
 
 def test_a_source_that_limits_each_connection_is_read_by_several(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     path = "/throttled.mp4"
-    engine.run(server.serve(path, Manners(size=SIZE, bytes_per_second=SLOW)))
+    engine.run(server.serve(path, ServerBehaviour(size=SIZE, bytes_per_second=SLOW)))
     assert engine.holds() == payload(SIZE)
     asked = [seen for seen in server.seen(path) if seen.range]
     assert len({seen.connection for seen in asked}) > 1
@@ -36,29 +36,29 @@ CLAIMED = {"Accept-Ranges": "bytes"}
 
 
 @pytest.mark.parametrize(
-    "manners",
+    "behaviour",
     [{"ranges": False}, {"ranges": False, "headers": CLAIMED}, {"etag": None}, {"chunked": True}],
     ids=["none", "claimed only", "without a validator", "without a length"],
 )
 def test_without_proven_ranges_there_is_one_connection(
-    engine: Engine, server: NaughtyServer, manners: dict[str, object]
+    engine: Engine, server: MisbehavingServer, behaviour: dict[str, object]
 ) -> None:
-    path = f"/one-{hash(str(manners))}.mp4"
-    options = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, **manners}
-    engine.run(server.serve(path, Manners(**options)))  # type: ignore[arg-type]
+    path = f"/one-{hash(str(behaviour))}.mp4"
+    options = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, **behaviour}
+    engine.run(server.serve(path, ServerBehaviour(**options)))  # type: ignore[arg-type]
     assert engine.holds() == payload(10 * MIB)
     assert len([seen for seen in server.seen(path) if not seen.range]) == 1
     assert not list(engine.storage.uploads())
 
 
-def test_drops_on_many_connections_lose_nothing(engine: Engine, server: NaughtyServer) -> None:
-    manners = Manners(size=SIZE, bytes_per_second=SLOW, drop_after=900_000)
-    engine.run(server.serve("/throttled-drops.mp4", manners))
+def test_drops_on_many_connections_lose_nothing(engine: Engine, server: MisbehavingServer) -> None:
+    behaviour = ServerBehaviour(size=SIZE, bytes_per_second=SLOW, drop_after=900_000)
+    engine.run(server.serve("/throttled-drops.mp4", behaviour))
     assert engine.holds() == payload(SIZE)
 
 
 def test_a_source_that_changes_under_many_connections_is_fetched_from_the_beginning(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
     path, changed = "/throttled-changes.mp4", Event()
 
@@ -67,14 +67,16 @@ def test_a_source_that_changes_under_many_connections_is_fetched_from_the_beginn
             super().progress(bytes_done, bytes_total)
             if bytes_done > 12 * MIB and not changed.is_set():
                 changed.set()
-                server.serve(path, Manners(size=SIZE, seed=3, etag='"v2"', bytes_per_second=SLOW))
+                server.serve(path, ServerBehaviour(size=SIZE, seed=3, etag='"v2"', bytes_per_second=SLOW))
 
-    engine.run(server.serve(path, Manners(size=SIZE, bytes_per_second=SLOW)), control=Changing())
+    engine.run(server.serve(path, ServerBehaviour(size=SIZE, bytes_per_second=SLOW)), control=Changing())
     assert engine.holds() == payload(SIZE, 3)
 
 
-def test_stopped_in_the_middle_it_resumes_with_what_is_missing(engine: Engine, server: NaughtyServer) -> None:
-    url = server.serve("/throttled-stop.mp4", Manners(size=SIZE, bytes_per_second=SLOW))
+def test_stopped_in_the_middle_it_resumes_with_what_is_missing(
+    engine: Engine, server: MisbehavingServer
+) -> None:
+    url = server.serve("/throttled-stop.mp4", ServerBehaviour(size=SIZE, bytes_per_second=SLOW))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=18 * MIB))
     assert engine.run(url).fetched < SIZE

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from tests.services.transfer.engine.conftest import FAST_RETRIES, KEY, PART, Control, Engine, Stopped
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.errors import SourceError, StorageError
 from videovault.gateways.source import Source, SourceUnavailable
@@ -31,9 +31,11 @@ def arrived(engine: Engine, size: int = SIZE, seed: int = 0) -> bool:
 
 
 @pytest.mark.parametrize("size", [1, 4096, PART - 1, PART, PART + 1, 2 * PART, SIZE])
-def test_every_length_arrives_whole_with_its_crc(engine: Engine, server: NaughtyServer, size: int) -> None:
+def test_every_length_arrives_whole_with_its_crc(
+    engine: Engine, server: MisbehavingServer, size: int
+) -> None:
     body = payload(max(size, 100))[: max(size, 100)]
-    stored = engine.run(server.serve(f"/length-{size}.mp4", Manners(body=body)))
+    stored = engine.run(server.serve(f"/length-{size}.mp4", ServerBehaviour(body=body)))
     assert engine.holds() == body
     assert (stored.size, stored.crc32, stored.container) == (len(body), zlib.crc32(body), "mp4")
     assert not list(engine.storage.uploads())
@@ -42,29 +44,29 @@ def test_every_length_arrives_whole_with_its_crc(engine: Engine, server: Naughty
 @pytest.mark.parametrize("size", [PART - 1, PART, SIZE])
 @pytest.mark.parametrize("how", [{"chunked": True}, {"until_close": True}])
 def test_an_unknown_length_arrives_whole(
-    engine: Engine, server: NaughtyServer, size: int, how: dict[str, bool]
+    engine: Engine, server: MisbehavingServer, size: int, how: dict[str, bool]
 ) -> None:
-    url = server.serve(f"/unknown-{size}-{next(iter(how))}.mp4", Manners(size=size, **how))  # type: ignore[arg-type]
+    url = server.serve(f"/unknown-{size}-{next(iter(how))}.mp4", ServerBehaviour(size=size, **how))  # type: ignore[arg-type]
     assert engine.run(url).crc32 == zlib.crc32(payload(size))
     assert arrived(engine, size)
 
 
 def test_a_small_body_is_one_put_and_a_large_one_is_sent_in_parts(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
-    engine.run(server.serve("/small.mp4", Manners(size=PART)))
+    engine.run(server.serve("/small.mp4", ServerBehaviour(size=PART)))
     assert (engine.proxy.calls["PutObject"], engine.proxy.calls["CreateMultipartUpload"]) == (1, 0)
-    engine.run(server.serve("/large.mp4", Manners(size=SIZE)))
+    engine.run(server.serve("/large.mp4", ServerBehaviour(size=SIZE)))
     assert (engine.proxy.calls["UploadPart"], engine.proxy.calls["Complete"]) == (3, 1)
 
 
 @pytest.mark.parametrize("drop_after", [0, 300_000, PART, 2 * MIB])
 def test_a_dropped_connection_is_resumed_where_it_broke(
-    engine: Engine, server: NaughtyServer, drop_after: int
+    engine: Engine, server: MisbehavingServer, drop_after: int
 ) -> None:
     path = f"/drops-{drop_after}.mp4"
     drops = None if drop_after else 2
-    engine.run(server.serve(path, Manners(size=SIZE, drop_after=drop_after, drop_times=drops)))
+    engine.run(server.serve(path, ServerBehaviour(size=SIZE, drop_after=drop_after, drop_times=drops)))
     assert arrived(engine)
     later = [seen for seen in server.seen(path) if seen.range]
     assert all(seen.if_range == '"v1"' for seen in later)
@@ -73,9 +75,9 @@ def test_a_dropped_connection_is_resumed_where_it_broke(
 
 
 def test_a_source_that_sends_only_the_beginning_of_a_range_is_read_to_its_end(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
-    url = server.serve("/beginnings.mp4", Manners(size=SIZE, most_of_a_range=100_000))
+    url = server.serve("/beginnings.mp4", ServerBehaviour(size=SIZE, most_of_a_range=100_000))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
     assert engine.run(url).size == SIZE
@@ -104,50 +106,54 @@ def test_an_object_with_missing_bytes_is_never_accepted(engine: Engine) -> None:
 
 
 def test_a_source_without_ranges_is_read_again_from_its_beginning(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
-    manners = Manners(size=SIZE, ranges=False, drop_after=SIZE - 1000, drop_times=2)
-    engine.run(server.serve("/no-ranges.mp4", manners))
+    behaviour = ServerBehaviour(size=SIZE, ranges=False, drop_after=SIZE - 1000, drop_times=2)
+    engine.run(server.serve("/no-ranges.mp4", behaviour))
     assert arrived(engine)
     assert not list(engine.storage.uploads())
 
 
-def test_a_source_that_always_breaks_fails_and_leaves_nothing(engine: Engine, server: NaughtyServer) -> None:
-    manners = Manners(size=SIZE, ranges=False, drop_after=SIZE - 1000)
+def test_a_source_that_always_breaks_fails_and_leaves_nothing(
+    engine: Engine, server: MisbehavingServer
+) -> None:
+    behaviour = ServerBehaviour(size=SIZE, ranges=False, drop_after=SIZE - 1000)
     with pytest.raises(SourceError, match="broke off"):
-        engine.run(server.serve("/always.mp4", manners))
+        engine.run(server.serve("/always.mp4", behaviour))
     assert engine.is_clean()
     assert engine.journal.upload is None
 
 
-def test_a_wrong_length_is_not_accepted(engine: Engine, server: NaughtyServer) -> None:
+def test_a_wrong_length_is_not_accepted(engine: Engine, server: MisbehavingServer) -> None:
     with pytest.raises(SourceError):
-        engine.run(server.serve("/lie.mp4", Manners(size=SIZE, declared=SIZE + 10, ranges=False)))
+        engine.run(server.serve("/lie.mp4", ServerBehaviour(size=SIZE, declared=SIZE + 10, ranges=False)))
     assert engine.is_clean()
 
 
-def test_a_broken_chunked_body_is_not_accepted(engine: Engine, server: NaughtyServer) -> None:
+def test_a_broken_chunked_body_is_not_accepted(engine: Engine, server: MisbehavingServer) -> None:
     with pytest.raises(SourceError):
-        engine.run(server.serve("/chunks.mp4", Manners(size=SIZE, chunked=True, drop_after=SIZE - 70_000)))
+        engine.run(
+            server.serve("/chunks.mp4", ServerBehaviour(size=SIZE, chunked=True, drop_after=SIZE - 70_000))
+        )
     assert engine.is_clean()
 
 
 @pytest.mark.parametrize("if_range", [True, False])
 def test_a_source_that_changes_is_fetched_from_the_beginning(
-    engine: Engine, server: NaughtyServer, *, if_range: bool
+    engine: Engine, server: MisbehavingServer, *, if_range: bool
 ) -> None:
     path = f"/changes-{if_range}.mp4"
-    url = server.serve(path, Manners(size=SIZE))
+    url = server.serve(path, ServerBehaviour(size=SIZE))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
-    server.serve(path, Manners(size=SIZE, seed=1, etag='"v2"', if_range=if_range))
+    server.serve(path, ServerBehaviour(size=SIZE, seed=1, etag='"v2"', if_range=if_range))
     engine.run(url)
     assert arrived(engine, seed=1)
     assert not list(engine.storage.uploads())
 
 
-def test_a_stopped_transfer_resumes_with_what_is_missing(engine: Engine, server: NaughtyServer) -> None:
-    url = server.serve("/resumed.mp4", Manners(size=SIZE))
+def test_a_stopped_transfer_resumes_with_what_is_missing(engine: Engine, server: MisbehavingServer) -> None:
+    url = server.serve("/resumed.mp4", ServerBehaviour(size=SIZE))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
     assert engine.journal.upload
@@ -158,9 +164,9 @@ def test_a_stopped_transfer_resumes_with_what_is_missing(engine: Engine, server:
     assert (stored.size, stored.fetched, stored.crc32) == (SIZE, SIZE - kept, zlib.crc32(payload(SIZE)))
 
 
-def test_a_source_known_by_its_date_only_is_resumed_too(engine: Engine, server: NaughtyServer) -> None:
+def test_a_source_known_by_its_date_only_is_resumed_too(engine: Engine, server: MisbehavingServer) -> None:
     headers = {"Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
-    url = server.serve("/dated.mp4", Manners(size=SIZE, etag=None, headers=headers))
+    url = server.serve("/dated.mp4", ServerBehaviour(size=SIZE, etag=None, headers=headers))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
     assert engine.run(url).fetched < SIZE
@@ -168,9 +174,9 @@ def test_a_source_known_by_its_date_only_is_resumed_too(engine: Engine, server: 
 
 
 def test_a_source_without_a_fingerprint_is_fetched_from_the_beginning(
-    engine: Engine, server: NaughtyServer
+    engine: Engine, server: MisbehavingServer
 ) -> None:
-    url = server.serve("/nameless.mp4", Manners(size=SIZE, etag=None))
+    url = server.serve("/nameless.mp4", ServerBehaviour(size=SIZE, etag=None))
     with pytest.raises(Stopped):
         engine.run(url, control=Control(stop_at=PART + MIB))
     assert engine.run(url).fetched == SIZE
@@ -178,9 +184,9 @@ def test_a_source_without_a_fingerprint_is_fetched_from_the_beginning(
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
-def test_a_busy_source_is_retried(engine: Engine, server: NaughtyServer, status: int) -> None:
+def test_a_busy_source_is_retried(engine: Engine, server: MisbehavingServer, status: int) -> None:
     url = server.serve(
-        f"/busy-{status}.mp4", Manners(status=status, body=b"later", headers={"Retry-After": "1"})
+        f"/busy-{status}.mp4", ServerBehaviour(status=status, body=b"later", headers={"Retry-After": "1"})
     )
     started = time.monotonic()
     mended = Thread(target=_serve_once_asked, args=(server, f"/busy-{status}.mp4"))
@@ -191,34 +197,34 @@ def test_a_busy_source_is_retried(engine: Engine, server: NaughtyServer, status:
     assert time.monotonic() - started >= 1  # its Retry-After
 
 
-def _serve_once_asked(server: NaughtyServer, path: str) -> None:
+def _serve_once_asked(server: MisbehavingServer, path: str) -> None:
     eventually(lambda: server.seen(path))
-    server.serve(path, Manners(size=SIZE))
+    server.serve(path, ServerBehaviour(size=SIZE))
 
 
-def test_a_source_that_stays_busy_fails(engine: Engine, server: NaughtyServer) -> None:
+def test_a_source_that_stays_busy_fails(engine: Engine, server: MisbehavingServer) -> None:
     with pytest.raises(SourceUnavailable):
-        engine.run(server.serve("/busy.mp4", Manners(status=503, body=b"later")))
+        engine.run(server.serve("/busy.mp4", ServerBehaviour(status=503, body=b"later")))
     assert len(server.seen("/busy.mp4")) == 6
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_an_expired_link_is_not_retried(engine: Engine, server: NaughtyServer, status: int) -> None:
+def test_an_expired_link_is_not_retried(engine: Engine, server: MisbehavingServer, status: int) -> None:
     with pytest.raises(SourceError, match="expired"):
-        engine.run(server.serve(f"/gone-{status}.mp4", Manners(status=status, body=b"gone")))
+        engine.run(server.serve(f"/gone-{status}.mp4", ServerBehaviour(status=status, body=b"gone")))
     assert len(server.seen(f"/gone-{status}.mp4")) == 1
 
 
-def test_a_web_page_is_never_stored(engine: Engine, server: NaughtyServer) -> None:
+def test_a_web_page_is_never_stored(engine: Engine, server: MisbehavingServer) -> None:
     with pytest.raises(SourceError, match="web page"):
-        engine.run(server.serve("/page.mp4", Manners(body=b"<!doctype html><title>Sorry</title>")))
+        engine.run(server.serve("/page.mp4", ServerBehaviour(body=b"<!doctype html><title>Sorry</title>")))
     assert engine.is_clean()
 
 
-def test_a_stop_takes_effect_while_the_source_is_silent(engine: Engine, server: NaughtyServer) -> None:
+def test_a_stop_takes_effect_while_the_source_is_silent(engine: Engine, server: MisbehavingServer) -> None:
     control = Control()
     engine = replace(engine, source=Source(replace(engine.source._policy, idle_seconds=3600)))
-    url = server.serve("/silent.mp4", Manners(size=SIZE, stall_after=PART + 1000, ranges=False))
+    url = server.serve("/silent.mp4", ServerBehaviour(size=SIZE, stall_after=PART + 1000, ranges=False))
     outcome: list[BaseException] = []
 
     def run() -> None:
@@ -238,10 +244,10 @@ def test_a_stop_takes_effect_while_the_source_is_silent(engine: Engine, server: 
     assert len(server.seen("/silent.mp4")) == requests
 
 
-def test_a_failed_transfer_releases_its_memory(engine: Engine, server: NaughtyServer) -> None:
+def test_a_failed_transfer_releases_its_memory(engine: Engine, server: MisbehavingServer) -> None:
     engine.proxy.refuse["UploadPart"] = [(403, "AccessDenied")] * 20
     with pytest.raises(StorageError, match="denied") as failure:
-        engine.run(server.serve("/kept.mp4", Manners(size=SIZE)))
+        engine.run(server.serve("/kept.mp4", ServerBehaviour(size=SIZE)))
     frames, trace = [], failure.value.__traceback__
     while trace:
         frames.append(trace.tb_frame)

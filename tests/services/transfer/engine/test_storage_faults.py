@@ -7,7 +7,7 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from tests.services.transfer.engine.conftest import FAST_RETRIES, KEY, PART, Control, Engine, Stopped
-from tests.support.misbehaving_server import MIB, Manners, NaughtyServer, payload
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
 from tests.support.stores import ImplementsNoChecksums, ShowsLate
 from videovault.errors import QuotaExceeded, StorageError
 from videovault.gateways.storage import Description
@@ -18,8 +18,8 @@ SIZE = 2 * PART + 700_001
 
 
 @pytest.fixture
-def url(server: NaughtyServer) -> str:
-    return server.serve("/steady.mp4", Manners(size=SIZE))
+def url(server: MisbehavingServer) -> str:
+    return server.serve("/steady.mp4", ServerBehaviour(size=SIZE))
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_without_permission_to_list_parts_the_journal_is_trusted(engine: Engine,
 
 
 def test_a_crash_right_after_completion_fetches_nothing_again(
-    engine: Engine, url: str, server: NaughtyServer
+    engine: Engine, url: str, server: MisbehavingServer
 ) -> None:
     engine.run(url)
     assert engine.journal.upload  # as before the outcome is recorded
@@ -150,10 +150,10 @@ def test_a_crash_right_after_completion_fetches_nothing_again(
 
 @pytest.mark.parametrize("size", [PART, SIZE])
 def test_an_object_that_is_not_what_was_sent_is_deleted(
-    engine: Engine, server: NaughtyServer, size: int
+    engine: Engine, server: MisbehavingServer, size: int
 ) -> None:
     """The object is overwritten between its upload and its verification."""
-    url = server.serve(f"/swapped-{size}.mp4", Manners(size=size))
+    url = server.serve(f"/swapped-{size}.mp4", ServerBehaviour(size=size))
 
     def swap(operation: str) -> None:
         if operation == "HeadObject":
