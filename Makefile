@@ -68,4 +68,4 @@ oldest-pip: setup-dev
 		cp tests/setup/oldest-pip.txt $(OLDEST_PIP)/; }
 
 clean: ## Remove what was built; keeps var/, where your videos are
-	rm -rf .venv .web .states .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .web .web-build.* .states .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

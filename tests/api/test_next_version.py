@@ -27,7 +27,7 @@ ADDED = {
 MIGRATION = """import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "next", {before!r}
+revision, down_revision = "9999", {before!r}
 
 
 def upgrade():
@@ -73,7 +73,7 @@ def next_version(tmp_path: Path) -> Path:
         file.write_text(text.replace(known, known + added))
     versions = place / "alembic" / "versions"
     newest = max(file.name for file in versions.glob("[0-9]*.py"))
-    (versions / "next.py").write_text(MIGRATION.format(before=newest.partition("_")[0]))
+    (versions / "9999_tone.py").write_text(MIGRATION.format(before=newest.partition("_")[0]))
     return place
 
 

@@ -28,8 +28,9 @@ IMPORT = re.compile(
     r"^ *(?:from|import) ((?:videovault|rxconfig)\b[\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE
 )
 STAMP = "videovault.stamp"
-LOG = "videovault-build.log"
-LOCK = "videovault-build.lock"
+# Beside the web directory, which Reflex deletes when it is new or incomplete.
+LOG = ".web-build.log"
+LOCK = ".web-build.lock"
 PAGES = Path("build/client")
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -58,14 +59,14 @@ def build() -> None:
     Raises ConfigurationError with the end of the build's log.
     """
     folder = web_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would overwrite each other's files
         if is_built():
             return
         (folder / STAMP).unlink(missing_ok=True)
         inputs = _input_digest()  # before the build: a change during it asks for another one
-        _export_locked(folder / LOG)
+        _export_locked(folder.parent / LOG)
         (folder / STAMP).write_text(stamp(inputs))
 
 
