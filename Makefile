@@ -3,8 +3,8 @@
 .PHONY: help run dev test test-quick check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
 OLDEST_PIP := .venv/oldest-pip
-# Half as many again as there are cores: tests wait for what they started.
-TESTERS := $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
+# Two for each core: tests wait for what they started.
+TESTERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export REFLEX_USE_SYSTEM_BUN := 1
 export REFLEX_TELEMETRY_ENABLED := false
 export REFLEX_CHECK_LATEST_VERSION := false
@@ -23,8 +23,8 @@ test: setup-dev oldest-pip ## Run all tests, the browser journeys too
 	@scripts/chromium.sh
 	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
 
-test-quick: setup-dev ## The tests for daily work: without a browser, and without what starts or kills processes
-	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough"
+test-quick: setup-dev ## The tests for daily work: without a browser, PostgreSQL, and what starts or kills processes
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough and not postgres"
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -16,6 +16,11 @@ gc.disable()  # until all tests are imported
 # Folders whose tests share expensive fixtures, so one process runs them, except the files that start something of their own.
 TOGETHER = ("tests/reliability/", "tests/journeys/")
 ALONE = tuple(f"tests/journeys/test_{name}.py" for name in ("accessibility", "page_attacks", "restart"))
+# These share an app that one process starts once.
+SITE = tuple(
+    f"tests/state/test_{name}.py"
+    for name in ("cross_origin", "every_handler", "state_exposure", "untrusted_text", "websockets")
+)
 SLOW = {"journey", "process", "thorough"}  # the markers that `make test-quick` excludes
 SLOW_BEGUN = 0.75  # of all other files have started when the last slow file starts
 
@@ -48,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         units.setdefault(_unit(item.nodeid), []).append(item)
     slow = [name for name, unit in units.items() if any(map(_is_slow, unit))]
-    slow.sort(key=lambda name: name not in (*TOGETHER, *ALONE))  # the longest start first
+    slow.sort(key=lambda name: name not in (*TOGETHER, *ALONE, "tests/state/"))  # the longest start first
     quick = [name for name in units if name not in set(slow)]
     place = {name: SLOW_BEGUN * number / len(slow) for number, name in enumerate(slow)}
     place |= {name: number / len(quick) for number, name in enumerate(quick)}
@@ -56,8 +61,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _unit(nodeid: str) -> str:
-    """What one process runs as a whole: a file, or a folder of ``TOGETHER``."""
+    """What one process runs as a whole: a file, a folder of ``TOGETHER``, or the files of ``SITE``."""
     file = nodeid.partition("::")[0]
+    if file in SITE:
+        return "tests/state/"
     return next((folder for folder in TOGETHER if file not in ALONE and file.startswith(folder)), file)
 
 

@@ -119,6 +119,7 @@ CALLS: dict[str, tuple[str, Callable[[Storage], object]]] = {
 UNAVAILABLE = [(503, "SlowDown"), HANG_UP, (500, "InternalError")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("call", CALLS)
 def test_every_call_retries_an_unavailable_store(
     moto_s3: Storage, moto_server: str, configure: Configure, call: str

@@ -20,7 +20,7 @@ from tests.support.waiting import HANG_SECONDS
 from videovault import db
 
 ACCOUNT = "postgres"
-KINDS = ("SQLite", "PostgreSQL")
+KINDS = ("SQLite", pytest.param("PostgreSQL", marks=pytest.mark.postgres))
 _numbers = itertools.count(1)
 
 

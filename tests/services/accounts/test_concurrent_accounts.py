@@ -17,6 +17,8 @@ from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
 
+pytestmark = pytest.mark.thorough
+
 PASSWORD = "correct horse"
 
 

@@ -11,6 +11,8 @@ from videovault import security
 from videovault.errors import NotSignedIn, RateLimited
 from videovault.services.core import client_ip, rate_limits
 
+pytestmark = pytest.mark.thorough
+
 ADA, EVE, HOME = "ada@example.com", "eve@example.com", "203.0.113.7"
 # One provider's customers: the first two numbers stand for a /48, the third for a /64 of it.
 SITE = "2001:db8:{}:{:x}::1"

@@ -17,6 +17,8 @@ from videovault.services.generation.callbacks import Report
 from videovault.services.videos import sidecar
 from videovault.services.videos.sidecar import Sidecar
 
+pytestmark = pytest.mark.thorough
+
 OWNER, VIDEO = "7c9e6679f1e84b0b8c1a2d3e4f5a6b7c", "video_1796000000000_abcdefghi"
 # As that version computed it from the script below.
 DIGEST = "2197a6deac4c6b384626b38de2ec127b"

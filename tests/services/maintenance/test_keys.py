@@ -24,7 +24,7 @@ from videovault.services.maintenance import keys
 from videovault.services.maintenance.keys import Rekeyed, Resealed
 from videovault.services.videos import gallery
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("database")]
 Lose = Callable[[], None]
 
 

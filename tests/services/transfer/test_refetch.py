@@ -23,7 +23,7 @@ from videovault.services.transfer import pipeline, scheduler
 from videovault.services.transfer.store import MAX_REFUSED
 from videovault.services.videos import gallery
 
-pytestmark = pytest.mark.usefixtures("unprobed")
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("unprobed")]
 
 PATH = "/video.mp4"
 GOOD = ServerBehaviour(size=5000)

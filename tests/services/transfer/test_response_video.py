@@ -33,6 +33,8 @@ from videovault.services.maintenance import repair
 from videovault.services.transfer import cleanup, pipeline, response_video
 from videovault.services.videos import gallery, sidecar
 
+pytestmark = pytest.mark.thorough
+
 PATH = "/order"
 FILM = film()
 LARGE = with_padding(FILM, 9 * MIB)  # two parts
