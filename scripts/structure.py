@@ -17,7 +17,7 @@ LEVELS = (
 )
 SMALL_LINES = 60
 # The same feature has the same file name in each layer; these layers may therefore share names.
-LAYERS = ("pages", "components", "state", "api", "services")
+LAYERS = ("pages", "components", "state", "api", "commands", "services")
 
 Graph = Mapping[str, set[str]]
 
