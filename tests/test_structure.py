@@ -22,7 +22,7 @@ SMALL = {
     "videovault.api.middleware.hidden_admin": "one protection, one module",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
-MAX_FILES_ENTERED = 66
+MAX_FILES_ENTERED = 58
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
