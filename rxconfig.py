@@ -8,27 +8,27 @@ import reflex as rx
 
 from videovault.config import settings
 
-WHOLE_FILE = 'import reflexEnvironment from "$/reflex.json";'
-VERSION_ALONE = 'import { version } from "$/reflex.json"; const reflexEnvironment = { version };'
+IMPORT_ALL = 'import reflexEnvironment from "$/reflex.json";'
+IMPORT_VERSION = 'import { version } from "$/reflex.json"; const reflexEnvironment = { version };'
 BAKED_ADDRESS = r'(["`]){scheme}://localhost:\d+(/[^"`]*)\1'
 
 
 class ReproduciblePlugin(rx.plugins.Plugin):
-    """The pages depend on the version alone, so that replicas which were built apart serve the same files.
+    """The pages depend on the version alone, so that replicas that were built separately serve the same files.
 
     Reflex compiles the time of the build and a random id of the folder into them, with all of reflex.json.
     """
 
     def pre_compile(self, **context: Any) -> None:
-        context["add_modify_task"]("utils/state.js", _importing_version_alone)
+        context["add_modify_task"]("utils/state.js", _import_version_only)
 
 
-def _importing_version_alone(script: str) -> str:
-    if WHOLE_FILE not in script and VERSION_ALONE not in script:
+def _import_version_only(script: str) -> str:
+    if IMPORT_ALL not in script and IMPORT_VERSION not in script:
         raise RuntimeError(
             "Reflex's state.js imports reflex.json in another way: are the pages still reproducible?"
         )
-    return script.replace(WHOLE_FILE, VERSION_ALONE)
+    return script.replace(IMPORT_ALL, IMPORT_VERSION)
 
 
 class SameOriginPlugin(rx.plugins.Plugin):

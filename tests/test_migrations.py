@@ -8,7 +8,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
 from tests.support.installation import ROOT
@@ -43,6 +43,11 @@ def alembic_config() -> Config:
     return Config(str(db.ALEMBIC_INI))
 
 
+def stored_revision() -> str | None:
+    with db.engine().connect() as connection:
+        return db.current_revision(connection)
+
+
 def tables() -> set[str]:
     return set(inspect(db.engine()).get_table_names()) - {"alembic_version"}
 
@@ -51,6 +56,25 @@ def test_empty_database_gets_all_tables() -> None:
     assert tables() == set()
     db.migrate()
     assert tables() == TABLES == set(SQLModel.metadata.tables)
+
+
+def test_a_second_migration_changes_nothing_and_an_older_one_is_continued(alembic_config: Config) -> None:
+    db.migrate()
+    newest, before = db.known_revisions()[:2]
+    db.migrate()
+    assert stored_revision() == newest
+    command.downgrade(alembic_config, before)
+    assert not db.is_migrated()
+    db.migrate()
+    assert (stored_revision(), tables()) == (newest, TABLES)
+
+
+def test_unknown_and_empty_revisions_do_not_count_as_migrated() -> None:
+    db.migrate()
+    for statement in ("UPDATE alembic_version SET version_num = 'later'", "DELETE FROM alembic_version"):
+        with db.engine().begin() as connection:
+            connection.execute(text(statement))
+        assert not db.is_migrated()
 
 
 def test_revisions_are_those_of_alembic(alembic_config: Config) -> None:

@@ -97,6 +97,7 @@ def test_the_alternative_to_passlib_uses_the_same_hashes() -> None:
         "/\\evil.example",
         "/gallery\\..",
         "javascript:alert(1)",
+        "data:text/html,x",
         "/a\nb",
         "/\tevil.example",
         "/é",

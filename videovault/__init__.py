@@ -24,4 +24,4 @@ def unavailable(*modules: str) -> Iterator[None]:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]
+            sys.modules.pop(name, None)

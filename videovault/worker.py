@@ -37,7 +37,13 @@ DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
 HEARTBEAT_SECONDS = 2.0
-CLIENTS = {"redis": "redis", "rediss": "redis", "postgresql": "psycopg"}  # by the scheme of QUEUE_URL
+# By the scheme of QUEUE_URL, DATABASE_URL and REDIS_URL.
+CLIENTS = {
+    "redis": "redis",
+    "rediss": "redis",
+    "postgresql": "psycopg",
+    "postgresql+psycopg": "psycopg",
+}
 
 log = logs.get(__name__)
 
@@ -103,6 +109,7 @@ class WebhookPool:
             self._changed.notify_all()
 
 
+_importing = threading.Lock()
 _stopping = threading.Event()
 _webhooks = WebhookPool()
 
@@ -186,9 +193,13 @@ def _consumer(huey: "Huey") -> Any:
 
 
 def _open(dsn: str) -> "Huey":
-    """Import huey with the client library of this queue only, since each of them takes 100 ms."""
+    """Import huey without the client libraries that this process does not use: each of them takes 100 ms.
+
+    Those of the database and of REDIS_URL stay visible, since other threads may be importing them.
+    """
     scheme = urlsplit(dsn).scheme
-    with unavailable(*{*CLIENTS.values()} - {CLIENTS.get(scheme, "")}):
+    used = {CLIENTS.get(urlsplit(url).scheme) for url in (dsn, settings().database_dsn, settings().redis_url)}
+    with _importing, unavailable(*{*CLIENTS.values()} - used):
         from huey import PostgresHuey, RedisHuey, SqliteHuey
     if scheme == "sqlite":
         file = Path(dsn.removeprefix("sqlite:///"))

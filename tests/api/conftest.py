@@ -12,18 +12,21 @@ from videovault.gateways.probe import ProbeResult
 from videovault.services.generation import orders
 from videovault.services.transfer import pipeline
 
-_probe_results: dict[str, ProbeResult | None] = {}
+_probe_results: dict[bytes, ProbeResult] = {}
 
 
 @pytest.fixture
 def probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests store the same film, so that one probe process serves all."""
+    """Each content is probed once in a test process: most tests store the same film."""
     probe_video = probe.probe_video
 
     def probe_once(url: str, container: str) -> ProbeResult | None:
-        if container not in _probe_results:
-            _probe_results[container] = probe_video(url, container)
-        return _probe_results[container]
+        content = httpx.get(url).content
+        if content not in _probe_results:
+            if (found := probe_video(url, container)) is None:
+                return None
+            _probe_results[content] = found
+        return _probe_results[content]
 
     monkeypatch.setattr(probe, "probe_video", probe_once)
 

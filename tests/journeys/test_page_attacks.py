@@ -17,6 +17,7 @@ from tests.support.browser import Violations
 from tests.support.generator import Generator, running_generator
 from tests.support.generator_modes import ANSWERS, Said
 from tests.support.log_grep import remember
+from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.seeding import seed
 from tests.support.waiting import HANG_SECONDS
 from videovault.models import Status
@@ -280,15 +281,21 @@ def test_sign_in_never_redirects_to_another_site(
     monitor.assert_nothing_ran([page, signed_in])
 
 
-def test_no_page_can_be_framed(page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp) -> None:
+def test_no_page_can_be_framed(
+    page_of: Callable[..., Page], admin: httpx.Client, app: RunningApp, source: MisbehavingServer
+) -> None:
     routes = (page.route for page in PAGES if page.route.startswith("/") and "[" not in page.route)
     paths = sorted({*PUBLIC, *OWN, *routes, "/api/docs"})
-    frames = "".join(f'<iframe src="{app.url}{path}"></iframe>' for path in paths)
+    other = source.serve("/other", ServerBehaviour(body=b"Can be framed", content_type="text/html"))
+    frames = "".join(f'<iframe src="{url}"></iframe>' for url in (other, *(app.url + path for path in paths)))
     page = page_of(admin)
     page.route("http://evil.example/", lambda route: route.fulfill(content_type="text/html", body=frames))
     page.goto("http://evil.example/")
     wait_in(page, lambda: all(frame.url for frame in page.frames))
-    assert [frame.url for frame in page.frames[1:]] == ["chrome-error://chromewebdata/"] * len(paths)
+    assert [frame.url for frame in page.frames[1:]] == [
+        other,
+        *["chrome-error://chromewebdata/"] * len(paths),
+    ]
 
 
 def test_monitor_notices_what_runs(

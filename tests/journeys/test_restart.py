@@ -61,6 +61,13 @@ def test_waiting_requests_are_answered_and_transfers_continue_after_a_restart(
     ):
         eventually(lambda: data(again, path)["status"] == "ready", pause=0.2)
         assert len(again.get(f"{path}/download", follow_redirects=True).content) == SIZE
+        other = source.serve("/other.mp4", replace(WHOLE, stall_after=SIZE // 2))
+        other_id = store(again, other, Prefer="respond-async").json()["data"]["videoId"]
+        other_path = f"/api/auth/video/{other_id}"
+        eventually(lambda: data(again, other_path).get("progress", {}).get("bytesDone", 0) > MIB, pause=0.2)
+        app.stop(signal.SIGINT)
+    wait_until_nothing_runs(tmp_path)
+    assert status_of(tmp_path, other_id) == "queued"
 
 
 def sign_up(api: httpx.Client) -> dict[str, str]:

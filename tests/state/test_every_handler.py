@@ -29,7 +29,7 @@ HANDLERS = handlers()
 STRANGERS = ("nobody", "stolen tab", "ended session")
 USERS = ("Bob", "stolen tab, Bob's cookie")
 KINDS = (*STRANGERS, *USERS)
-IN_NEW_TABS = ("nobody", "Bob")
+WITH_ALL_PAYLOADS = ("nobody", "Bob", "stolen tab, Bob's cookie")
 
 Tabs = Callable[[type[State]], RawTab]  # one for all handlers of a state
 Calls = list[tuple[dict[str, Any], str]]  # payload and page address
@@ -110,7 +110,7 @@ def test_another_user_reads_and_changes_nothing_but_what_is_their_own(
 def test_stolen_tab_token_is_useless_with_another_users_cookie(
     site: AttackTarget, trials: dict[str, Trial]
 ) -> None:
-    trials["stolen tab, Bob's cookie"] = _bobs(site, _stolen(site, site.bob.cookie), _calls_in_adas_tab)
+    trials["stolen tab, Bob's cookie"] = _bobs(site, _stolen(site, site.bob.cookie), _calls)
 
 
 def test_the_document_lists_refused_calls(request: pytest.FixtureRequest, trials: dict[str, Trial]) -> None:
@@ -119,19 +119,21 @@ def test_the_document_lists_refused_calls(request: pytest.FixtureRequest, trials
         pytest.skip("only some of the callers in the table were run")
     names = sorted({handler.state.__name__ for handler in HANDLERS})
     lines = [_line(f"`{name}`", {name}, trials) for name in names] + [_line("all", set(names), trials)]
-    shown = table(("State", "Handlers", "Open", "Calls in new tabs", "in Ada's tabs", *KINDS), lines)
+    shown = table(("State", "Handlers", "Open", "Calls with all payloads", "with Ada's ids", *KINDS), lines)
     print(shown)
     assert in_document(request.config, "handlers", shown) == shown
 
 
 def _line(title: str, names: set[str], trials: Mapping[str, Trial]) -> tuple[str, ...]:
     those = [handler for handler in HANDLERS if handler.state.__name__ in names]
-    [new] = {sum(trials[kind].called[name] for name in names) for kind in IN_NEW_TABS}
-    [adas] = {sum(trials[kind].called[name] for name in names) for kind in KINDS if kind not in IN_NEW_TABS}
+    [every] = {sum(trials[kind].called[name] for name in names) for kind in WITH_ALL_PAYLOADS}
+    [few] = {
+        sum(trials[kind].called[name] for name in names) for kind in KINDS if kind not in WITH_ALL_PAYLOADS
+    }
     refused = [sum(trials[kind].refused[name] for name in names) for kind in STRANGERS]
     cells = [f"{count} refused" if count else "nothing there" for count in refused]
     is_open = sum(not handler.is_guarded for handler in those)
-    counts = map(str, (len(those), is_open, new, adas))
+    counts = map(str, (len(those), is_open, every, few))
     return (title, *counts, *cells, *["his own only"] * len(USERS))
 
 
@@ -173,7 +175,7 @@ def _bobs(site: AttackTarget, tabs: Tabs, calls_of: Callable[[Handler, AttackTar
                 calls = calls_of(handler, site)
                 _assert_only_his(site, handler, _call(tab, handler, calls))
                 trial.note(handler, len(calls))
-            assert site.rows(without=site.bob) == rows, state.__name__
+                assert site.rows(without=site.bob) == rows, handler.label
             open_tabs.append((handler, tab))
         time.sleep(BACKGROUND_SECONDS)
         for handler, tab in open_tabs:
@@ -196,7 +198,10 @@ def _calls(handler: Handler, site: AttackTarget) -> Calls:
     addresses = [*_addresses(site), "/account", "/admin"]
     made = payloads(handler, site.named)
     made += [made[0]] * (len(addresses) - len(made))
-    return [(payload, addresses[at % len(addresses)]) for at, payload in enumerate(made)]
+    calls = [(payload, addresses[at % len(addresses)]) for at, payload in enumerate(made)]
+    if handler.is_for_admins:  # which know whether they are called on an admin page
+        calls += [(payload, "/admin") for payload in made if (payload, "/admin") not in calls]
+    return calls
 
 
 def _calls_in_adas_tab(handler: Handler, site: AttackTarget) -> Calls:

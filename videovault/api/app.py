@@ -104,8 +104,10 @@ class Api(FastAPI):
                 for operation in operations.values():
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         del operation["responses"]["422"]
+            schemas = schema["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
-                schema["components"]["schemas"].pop(unused, None)
+                schemas.pop(unused, None)
+            schema["components"]["schemas"] = dict(sorted({**schemas, **responses.problem_schemas()}.items()))
             self.openapi_schema = schema
         return self.openapi_schema
 

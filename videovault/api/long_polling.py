@@ -293,6 +293,8 @@ class VideoWatcher:
         while self._waiters:
             await asyncio.sleep(self._poll_seconds)
             self._poll_seconds = min(self._poll_seconds * 1.5, MAX_POLL_SECONDS)
+            if not self._waiters:
+                return
             try:
                 await self._poll()
                 await self._renew()

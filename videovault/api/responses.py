@@ -76,10 +76,23 @@ class Problem(BaseModel):
     error: ErrorDetail
 
 
+SCHEMA_REFERENCE = "#/components/schemas/{model}"
+PROBLEM_CONTENT = {"application/json": {"schema": {"$ref": SCHEMA_REFERENCE.format(model="Problem")}}}
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas to which ``failures`` refers, for OpenAPI's components."""
+    schema = Problem.model_json_schema(ref_template=SCHEMA_REFERENCE)
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
 def failures(*statuses: int) -> Responses:
-    """OpenAPI's description of a route's own failures and of those that any route may have."""
+    """OpenAPI's description of a route's own failures and of those that any route may have.
+
+    By reference: FastAPI would build a model for each failure of each route, a sixth of the time of a start.
+    """
     described: Responses = {
-        status: {"model": Problem, "description": FAILURES[status]}
+        status: {"content": PROBLEM_CONTENT, "description": FAILURES[status]}
         for status in sorted({*statuses, *COMMON_FAILURES})
     }
     return {303: {"description": HTML_REDIRECT}, **described}

@@ -29,8 +29,7 @@ IMPORT = re.compile(
 )
 STAMP = "videovault.stamp"
 # Beside the web directory, which Reflex deletes when it is new or incomplete.
-LOG = ".web-build.log"
-LOCK = ".web-build.lock"
+LOG_SUFFIX, LOCK_SUFFIX = "-build.log", "-build.lock"
 PAGES = Path("build/client")
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -60,13 +59,13 @@ def build() -> None:
     """
     folder = web_dir()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / LOCK).open("w") as lock:
+    with folder.with_name(folder.name + LOCK_SUFFIX).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would overwrite each other's files
         if is_built():
             return
         (folder / STAMP).unlink(missing_ok=True)
         inputs = _input_digest()  # before the build: a change during it asks for another one
-        _export_locked(folder.parent / LOG)
+        _export_locked(folder.with_name(folder.name + LOG_SUFFIX))
         (folder / STAMP).write_text(stamp(inputs))
 
 

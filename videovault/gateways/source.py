@@ -83,8 +83,8 @@ class Source:
     """Opens videos by URL; thread-safe. Connections are kept for the next request.
 
     ``resolver``, ``ssl_context`` and ``transport`` replace the system's resolver, the trusted certificates and the
-    network; a transport's responses need the extension ``pull`` (ResponseBody.pull). Proxies of the environment are ignored. The only cookies sent are those that this fetch received from the
-    same host; the only credentials are those in ``headers``, sent to their own host, which is compared at each redirect.
+    network; a transport's responses need the extension ``pull`` (ResponseBody.pull). Proxies of the environment are
+    ignored. The only cookies sent are those that this fetch received from the same host; the only credentials are those in ``headers``, sent to their own host, which is compared at each redirect.
     """
 
     def __init__(

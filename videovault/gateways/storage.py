@@ -64,7 +64,7 @@ log = logs.get(__name__)
 class Storage:
     """One bucket. ``public`` creates the client that signs links for the address that browsers use.
 
-    Each call retries an unavailable store by the policy of ``s3_retry``, and sends the checksums that the store is
+    Each call retries an unavailable store by the policy of ``s3_client``, and sends the checksums that the store is
     known to accept. ``embedded``: rclone, which keeps no metadata and uses the CRC-32 as ETag. ``extra`` are boto3
     arguments of each new object: encryption and storage class.
     """

@@ -61,6 +61,7 @@ def test_responses_match_the_table_and_refusals_change_nothing(population: Popul
     assert [cell for cell in changed if is_refusal(observed[cell])] == []
     assert {name for name, *_ in changed if name.startswith("GET")} == COUNTED
     absent = [cell for cell in observed if cell[2] == "foreign" and observed[cell] == "404"]
+    assert absent
     assert [cell for cell in absent if bodies[cell] != bodies[*cell[:2], "absent"]] == []
 
 

@@ -71,6 +71,7 @@ class VideoRequest(StudioRequest):
 def _is_http(url: str) -> bool:
     try:
         parsed = urlsplit(url)
-    except ValueError:
+        has_host = bool(parsed.hostname) and (parsed.port is None or parsed.port > 0)
+    except ValueError:  # also for a port that is no number or too large
         return False
-    return parsed.scheme in {"http", "https"} and bool(parsed.hostname)
+    return parsed.scheme in {"http", "https"} and has_host and url.isprintable() and " " not in url

@@ -33,7 +33,7 @@ IN_BUCKET = (
     "Have the generator return an https address, such as a signed one."
 )
 PLAYLIST = "It names a stream playlist (HLS or DASH), which is not a file. Have the generator return an MP4."
-NO_VIDEO_URL = "None of its addresses leads to a video file, but to pictures, sound, pages or what was sent with the order."
+NO_VIDEO_URL = "None of its addresses leads to a video file: they lead to pictures, sound or pages, or were part of the order."
 
 log = logs.get(__name__)
 

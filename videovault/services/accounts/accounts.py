@@ -162,8 +162,8 @@ def check_admin_remains(session: Session) -> None:
 def close_account(caller: Caller, password: str) -> None:
     """Delete the caller's account: its personal data at once, then its videos, then its row.
 
-    ``finish_closing`` continues if S3 fails. Raises Forbidden for API tokens, InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if
-    there are other users.
+    ``finish_closing`` continues if S3 fails. Raises Forbidden for API tokens, InvalidInput for a wrong password,
+    RateLimited, and Conflict for the only admin if there are other users.
     """
     check_not_api_token(caller)
     passwords.confirm(caller.user_id, password)

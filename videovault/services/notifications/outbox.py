@@ -53,7 +53,7 @@ def deliver_due(channel: Channel, *, stopping: Callable[[], bool]) -> None:
 def purge() -> None:
     """Delete old messages, delivered or not, and those that are never due.
 
-    ``password_reset.request_reset`` writes the latter for addresses without an account. Every other message has a next
+    ``passwords.request_reset`` writes the latter for addresses without an account. Every other message has a next
     attempt, a delivery or an error.
     """
     unsent = col(OutboxMessage.next_attempt_at).is_(None) & col(OutboxMessage.delivered_at).is_(None)

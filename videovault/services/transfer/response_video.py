@@ -8,6 +8,7 @@ import errno
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import BoundedSemaphore
 from typing import Any, BinaryIO
 
 from sqlmodel import col, select
@@ -35,9 +36,10 @@ from videovault.services.videos import sidecar
 from videovault.services.videos.integrity import TAG
 
 MAX_DURATION = timedelta(hours=1)  # for the whole body
-STORE_PATIENCE = timedelta(
-    minutes=30
-)  # with an S3 that is away or refuses, as after a change of its permissions
+# With an S3 that is away or refuses, as after a change of its permissions; for at most half of the threads that call
+# generators (worker.GENERATORS_AT_ONCE), so that orders and polls go on.
+STORE_PATIENCE = timedelta(minutes=30)
+MAX_PATIENT = 4
 STORE_PAUSE_SECONDS = (1.0, 30.0)  # the first and the longest one
 NOT_STORED_NOTE = (
     "The video has arrived, but the storage does not accept it yet. It is tried again for half an hour."
@@ -52,13 +54,14 @@ RELEASED_COLUMNS: dict[str, Any] = {
 }
 
 log = logs.get(__name__)
+_patient = BoundedSemaphore(MAX_PATIENT)
 
 
 def store_response(video: Video, chunks: Iterator[bytes], length: int | None) -> None:
     """Store the response's body as ``video``, whose order this worker has sent.
 
-    The video fails without enough space, or if S3 does not accept it for ``STORE_PATIENCE``. Raises WebhookUnanswered when the body is incomplete:
-    then the video is released for the generator's report.
+    The video fails without enough space, or if S3 does not accept it for ``STORE_PATIENCE``. Raises WebhookUnanswered
+    when the body is incomplete: then the video is released for the generator's report.
     """
     video.s3_key = object_key(video, "")
     try:
@@ -152,17 +155,31 @@ def _upload_patiently(
     video: Video, file: BinaryIO, size: int, lease: Lease
 ) -> tuple[StoredObject, probe.ProbeResult | None]:
     """Upload, again for ``STORE_PATIENCE`` after any error of S3: this is the only copy of a render that is paid for."""
-    failures, until = 0, time.monotonic() + STORE_PATIENCE.total_seconds()
+    try:
+        return _upload(video, file, size, lease)
+    except StorageError:
+        if not _patient.acquire(blocking=False):
+            raise
+    try:
+        return _upload_again(video, file, size, lease)
+    finally:
+        _patient.release()
+
+
+def _upload_again(
+    video: Video, file: BinaryIO, size: int, lease: Lease
+) -> tuple[StoredObject, probe.ProbeResult | None]:
+    failures, until = 1, time.monotonic() + STORE_PATIENCE.total_seconds()
     while True:
+        log.warning("S3 does not accept a received video, trying again", failures=failures)
+        lease.note(generator_note=NOT_STORED_NOTE)
+        s3_client.interruptible_sleep(exponential(*STORE_PAUSE_SECONDS, failures), lease.check)
         try:
             return _upload(video, file, size, lease)
-        except StorageError as error:
+        except StorageError:
             if time.monotonic() >= until:
                 raise
             failures += 1
-            log.warning("S3 does not accept a received video, trying again", reason=error.public_message)
-            lease.note(generator_note=NOT_STORED_NOTE)
-            s3_client.interruptible_sleep(exponential(*STORE_PAUSE_SECONDS, failures), lease.check)
 
 
 def _upload(

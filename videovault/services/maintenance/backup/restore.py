@@ -62,6 +62,7 @@ from videovault.services.maintenance.reconcile.report import Kind
 from videovault.services.maintenance.reconcile.runner import fail_video
 from videovault.services.transfer import playable_copy, response_video, standalone
 from videovault.services.transfer.cleanup import NO_UPLOAD
+from videovault.services.transfer.engine import RetryPolicy, retry_storage_call
 from videovault.services.transfer.engine.uploads import FileUpload
 from videovault.services.videos import integrity
 from videovault.services.videos.integrity import TagStatus
@@ -313,7 +314,7 @@ def _upload_object(folder: Path, stop: threading.Event, entry: Entry) -> Entry:
     with open_file(path) as file:
         content = cast("BinaryIO", _VerifiedFile(file, path, entry))
         upload = FileUpload(storage.connected(), entry.key, content, entry.size, entry.described, check)
-        upload.run()
+        retry_storage_call(upload.run, RetryPolicy(), check)  # S3 may hold something else than was sent
     return entry
 
 

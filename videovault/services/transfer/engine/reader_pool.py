@@ -107,8 +107,6 @@ class ConcurrencyController:
         self._since, self._bytes, self._process_bytes = now, 0, process_bytes
 
 
-# How many readers a transfer uses: one while that is fast, up to eight where several are faster. Many sources limit each connection, and far ones need several to fill the line. Readers are added while that raises the throughput. At the first sign that the source refuses more connections, all but one stop.
-
 log = logs.get(__name__)
 
 
@@ -127,7 +125,12 @@ class Progress:
 
 
 class ReaderPool:
-    """What the readers of one transfer share. The first reader runs in the caller's thread."""
+    """What the readers of one transfer share. The first reader runs in the caller's thread.
+
+    One reader is used while that is fast, up to eight where several are faster: many sources limit each connection, and
+    far ones need several to fill the line. Readers are added while that raises the throughput. At the first sign that
+    the source refuses more connections, all but one stop.
+    """
 
     def __init__(
         self,

@@ -217,7 +217,7 @@ class FileUpload:
             self._retry(self.storage.probe_if_due)  # so that this store is known to keep no metadata
         if found is None or found.size != self.size or found.crc32 not in (None, whole):
             self._retry(lambda: self.storage.delete([self.key]))
-            raise StorageError(MISMATCH)
+            raise StorageError(MISMATCH, retryable=True)
         return UploadedFile(self.size, found.etag, whole)
 
     def _put(self) -> int:
