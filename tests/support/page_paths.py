@@ -120,10 +120,8 @@ def shared(page: Page, showcase: Showcase) -> None:
 
 
 def wait_for_frame(page: Page) -> None:
-    page.locator("video").evaluate(
-        """(video) => video.readyState >= 3
-            || new Promise((done) => video.addEventListener("canplay", () => done(true), {once: true}))"""
-    )
+    """Wait until the player, which may be replaced meanwhile, has a frame to show."""
+    page.wait_for_function("() => document.querySelector('video')?.readyState >= 3")
 
 
 def shared_invalid(page: Page, showcase: Showcase) -> None:

@@ -146,6 +146,7 @@ class SceneTabs:
             page, trail = self.contexts[scene.user].new_page(), []
         else:
             page, trail = self._shared(scene.user), self._trails[scene.user]
+        page.bring_to_front()  # a page behind another one gets no animation frames
         page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light")
         yield OpenScene(scene, page, self._arrive(scene, page, trail))
