@@ -1,16 +1,15 @@
-"""Stores the detected capabilities of an S3 store in the database, for all processes and later starts."""
+"""Stores the detected capabilities of an S3 store in the database, for all processes and later starts.
+
+The database is imported with the first use: `transfer` works without one, and it takes 25 MB.
+"""
 
 import hashlib
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from videovault import logs
-from videovault.clock import utcnow
-from videovault.db import AUDIT_LOCK_SECONDS, engine, reading, try_write
+from videovault.config import settings
 from videovault.gateways import store_capabilities
 from videovault.gateways.store_capabilities import Facts
-from videovault.models import StoreCapabilities
 
 log = logs.get(__name__)
 
@@ -21,6 +20,11 @@ class DatabaseCapabilities:
     def load(self, store: str) -> Facts:
         if not _has_database():
             return {}
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from videovault.db import reading
+        from videovault.models import StoreCapabilities
+
         try:
             with reading() as session:
                 row = session.get(StoreCapabilities, _id(store))
@@ -32,6 +36,10 @@ class DatabaseCapabilities:
     def save(self, store: str, facts: Facts) -> None:
         if not _has_database():
             return
+        from videovault.clock import utcnow
+        from videovault.db import AUDIT_LOCK_SECONDS, try_write
+        from videovault.models import StoreCapabilities
+
         row = StoreCapabilities(
             id=_id(store), store=store, facts=store_capabilities.as_json(facts), learned_at=utcnow()
         )
@@ -40,8 +48,8 @@ class DatabaseCapabilities:
 
 def _has_database() -> bool:
     """Opening a SQLite database that does not exist yet would create its file."""
-    url = engine().url
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+    scheme, _, path = settings().database_dsn.partition(":///")
+    return not scheme.startswith("sqlite") or Path(path.partition("?")[0]).is_file()
 
 
 def _id(store: str) -> str:

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from videovault.config import settings
 from videovault.errors import InvalidInput
 from videovault.gateways import source, storage
-from videovault.services.core.naming import file_name
-from videovault.services.core.quota import check_s3_disk_space
 from videovault.services.transfer.engine import MultipartUpload, StoredObject, StoredPart, Target, Transfer
 
 FOLDER = "transfers"
@@ -37,6 +35,8 @@ class ProgressControl:
             raise TransferStopped
 
     def begin(self, bytes_total: int | None) -> None:
+        from videovault.services.core.quota import check_s3_disk_space  # imports the database
+
         check_s3_disk_space(bytes_total or 0)
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
@@ -96,6 +96,8 @@ def open_connections() -> None:
 
 def default_key(url: str) -> str:
     """``transfers/<file name>``, the same for the same URL, so that a second run resumes the first."""
+    from videovault.services.core.naming import file_name  # imports the database
+
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     return f"{FOLDER}/{digest}_{file_name(url)}"
 
