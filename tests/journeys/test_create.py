@@ -112,6 +112,28 @@ def test_typed_text_survives_errors_a_lost_session_and_a_reload(page: Page) -> N
     expect(page.get_by_label("Company name")).to_have_value("Brot & Söhne")
 
 
+def test_the_browsers_copy_is_removed_once_saved_and_nothing_is_loaded_again(visitor: Visitor) -> None:
+    """Loading again would open a dialog that is just being closed."""
+    page, sent = visitor(), list[str]()
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
+    register(page, "saver@example.com")
+    page.goto("/create")
+    page.get_by_label("What is the video about?").fill(TOPIC)
+    page.get_by_role("button", name="Write the script").click()
+    hook = page.get_by_label("Hook", exact=True)
+    expect(hook).not_to_be_empty()
+    sent.clear()
+    hook.fill("It rests.")
+    key = page.evaluate("Object.keys(localStorage).find((key) => key.includes('/script/'))")
+    page.wait_for_function("(key) => localStorage.getItem(key) === null", arg=key)
+    assert any("save_script" in frame for frame in sent)
+    assert not [frame for frame in sent if "hydrate" in frame]
+    later = {"hook": "Typed since.", "body": "It rests.", "conclusion": "It rests."}
+    page.evaluate("([key, values]) => localStorage.setItem(key, JSON.stringify(values))", [key, later])
+    page.reload()
+    expect(hook).to_have_value("Typed since.")
+
+
 def sign_in(page: Page, email: str) -> None:
     page.get_by_label("E-mail").fill(email)
     password = page.get_by_label("Password", exact=True)

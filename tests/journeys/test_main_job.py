@@ -2,17 +2,16 @@
 
 import re
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import av
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import ADMIN, PASSWORD, Visitor, register, signed_in
 from tests.journeys.keyboard import is_in_dialog, tab_to, tab_to_radio
 from tests.support.app import RunningApp
-from tests.support.waiting import HANG_MS
 
 pytestmark = pytest.mark.journey
 TOPIC = "Why we bake our bread at night"
@@ -81,7 +80,8 @@ def make_the_video(app: RunningApp, page: Page) -> None:
             modal.get_by_text("You can close this. We'll keep going, and your gallery shows the progress.")
         ).to_be_visible()
         assert is_in_dialog(page)
-        press_escape_until_hidden(page, modal)
+        page.keyboard.press("Escape")
+        expect(modal).to_be_hidden()
         assert page.evaluate("document.activeElement !== document.body")
 
         page.reload()
@@ -164,13 +164,3 @@ def row(app: RunningApp) -> str:
     with closing(sqlite3.connect(app.data_dir / "videovault.db")) as database:
         found = database.execute("SELECT id FROM videos WHERE title = ?", [TOPIC]).fetchall()
     return "".join(each for (each,) in found)
-
-
-def press_escape_until_hidden(page: Page, modal: Locator) -> None:
-    """On a busy machine the first key may come while the dialog is still changing, as a person would see."""
-    for _ in range(3):
-        page.keyboard.press("Escape")
-        with suppress(AssertionError):
-            expect(modal).to_be_hidden(timeout=HANG_MS / 4)
-            return
-    expect(modal).to_be_hidden()

@@ -26,12 +26,6 @@ def drafts(person: Person) -> int:
     return len(gallery.list_videos(person.caller, person.caller.user_id, drafted, links=False).videos)
 
 
-def removed_keys(tab: Tab) -> list[str]:
-    """The keys removed from the browser's storage."""
-    events = tab.server.received.events.get(tab.token, [])
-    return [event.payload["key"] for event in events if event.name == "_remove_local_storage"]
-
-
 def test_typed_brief_is_there_after_loading_the_page_again(ada: Tab) -> None:
     ada.send(CreateState, "save_brief", form=TYPED)
     ada.send(CreateState, "enter")
@@ -61,9 +55,9 @@ def test_brief_already_shown_is_left_alone(ada: Tab) -> None:
 
 def test_browser_keeps_the_brief_until_its_video_is_ordered(ada: Tab, generator: Generator) -> None:
     ada.send(CreateState, "write_script", form=TYPED)
-    assert removed_keys(ada) == []
+    assert ada.sees(CreateState).removal == ""
     ada.send(CreateState, "create_video", form=generator.script)
-    assert "videovault/ada@example.com/brief" in removed_keys(ada)
+    assert "videovault/ada@example.com/brief" in ada.sees(CreateState).stored_keys
 
 
 def test_missing_avatar_id_is_reported_at_its_field(ada: Tab) -> None:

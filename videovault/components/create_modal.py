@@ -17,6 +17,7 @@ from videovault.components.elements import (
     has,
     icon,
     link_button,
+    remove_stored,
     url_input,
 )
 from videovault.components.player import player
@@ -60,6 +61,12 @@ class SubmitButton(rx.Component):
 
 
 def create_modal() -> rx.Component:
+    return rx.fragment(
+        _dialog(), remove_stored(removal=CreateState.removal, storage_keys=CreateState.stored_keys)
+    )
+
+
+def _dialog() -> rx.Component:
     return dialog(
         rx.cond(
             CreateState.video.is_cancelled,

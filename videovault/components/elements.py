@@ -123,6 +123,15 @@ class Autosave(rx.Component):
     on_restore: rx.EventHandler[rx.event.passthrough_event_spec(dict[str, str])]  # type: ignore[type-arg,valid-type] # as above
 
 
+class RemoveStored(rx.Component):
+    """Removes ``storage_keys`` from localStorage whenever ``removal`` is a new id."""
+
+    library = "$/public/js/remove_stored.js"
+    tag = "RemoveStored"
+    removal: rx.Var[str]
+    storage_keys: rx.Var[list[str]]
+
+
 class ClearStorage(rx.Component):
     """Removes the keys of localStorage that begin with ``prefix`` when the form inside it is submitted."""
 
@@ -147,6 +156,7 @@ class Copyable(rx.Component):
 
 
 native_form = NativeForm.create
+remove_stored = RemoveStored.create
 
 
 def posted_form(*children: Any, action: str, class_name: str, clears_storage: bool = False) -> rx.Component:

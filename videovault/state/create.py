@@ -1,6 +1,7 @@
 """Creating a video: the brief, and the modal that leads from the script to the finished video."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
@@ -71,6 +72,9 @@ class CreateState(SessionState):
     link_seconds: int = 0
     source_url: str = ""  # of a video that failed
     budget: str = ""  # how many videos may still be made today
+    # What the browser need not keep any more; the id is new for each removal.
+    removal: str = ""
+    stored_keys: list[str] = []
 
     _wait_number: int = 0  # changes when the user cancels the wait
     _typed: dict[str, str] = {}
@@ -187,57 +191,56 @@ class CreateState(SessionState):
     # The script.
 
     @signed_in
-    async def save_script(self, caller: Caller, form: dict[str, Any]) -> EventSpec | None:
+    async def save_script(self, caller: Caller, form: dict[str, Any]) -> None:
         """Save what is typed, so that closing loses nothing."""
-        if not self.script_id:
-            return None
-        self.parts = script_parts(form)
-        return await self._save(caller, self.parts)
+        if self.script_id:
+            self.parts = script_parts(form)
+            await self._save(caller, self.parts)
 
     @signed_in
-    async def restore_script(self, caller: Caller, form: dict[str, Any]) -> EventSpec | None:
+    async def restore_script(self, caller: Caller, form: dict[str, Any]) -> None:
         """Take over what the browser could not send, because the session had ended or the connection was lost."""
         if not self.script_id:
-            return None
+            return
         typed = script_parts(form)
         for part in PARTS:
             if typed[part] != self.parts[part]:
                 self._replace(part, typed[part])
-        return await self._save(caller, typed)
+        await self._save(caller, typed)
 
     @signed_in(background=True, beside="script")
-    async def rewrite(self, caller: Caller, part: str) -> EventSpec | None:
+    async def rewrite(self, caller: Caller, part: str) -> None:
         """Have one part rewritten and keep the others; a second call meanwhile cancels and changes nothing."""
         async with self:
             if self.waiting_for or part not in PARTS or not self.script_id:
                 self._end_wait()
-                return None
+                return
             script_id, wait = self.script_id, self._start_wait(part)
         try:
             text = await self._result_of(run_in_io_pool(scripts.compose_part, caller, script_id, part), wait)
         except WebhookError as error:
             async with self:
                 self.errors = {part: error.public_message}
-            return None
+            return
         async with self:
             if text is None or self._wait_number != wait:
-                return None
+                return
             self._end_wait()
             self._swap(part, text)
             self.undo_labels = {**self.undo_labels, part: wording.UNDO}
             self.parts_notice = wording.REWRITTEN[part]
-            return await self._save(caller, {part: text})
+            await self._save(caller, {part: text})
 
     @signed_in
-    async def undo(self, caller: Caller, part: str) -> EventSpec | None:
+    async def undo(self, caller: Caller, part: str) -> None:
         """Swap the part with its text before the rewriting: the first call undoes, the next one redoes."""
         if part not in self._previous_parts:
-            return None
+            return
         self._swap(part, self._previous_parts[part])
         is_undone = self.undo_labels[part] == wording.UNDO
         self.undo_labels = {**self.undo_labels, part: wording.REDO if is_undone else wording.UNDO}
         self.parts_notice = ""
-        return await self._save(caller, {part: self.parts[part]})
+        await self._save(caller, {part: self.parts[part]})
 
     def _show_script(self, script: ScriptView) -> None:
         self.script_id = script.video_id
@@ -255,15 +258,15 @@ class CreateState(SessionState):
         self.parts = {**self.parts, part: text}
         self.part_numbers = {**self.part_numbers, part: self.part_numbers[part] + 1}
 
-    async def _save(self, caller: Caller, parts: Mapping[str, str]) -> EventSpec | None:
+    async def _save(self, caller: Caller, parts: Mapping[str, str]) -> None:
         """Save the parts; the browser then need not keep them."""
         try:
             await run_in_db_pool(scripts.update_draft, caller, self.script_id, parts)
         except InvalidInput as error:
             self.errors = error.fields  # without moving the focus away from the field being typed into
-            return None
+            return
         self.errors = {}
-        return self._remove_from_browser(script_storage_name(self.script_id))
+        self._remove_from_browser(script_storage_name(self.script_id))
 
     # The modal.
 
@@ -278,8 +281,7 @@ class CreateState(SessionState):
             await self._request(caller, form)
         finally:
             self.is_requesting = False
-        names = (BRIEF_STORAGE_NAME, script_storage_name(self.video.video_id))
-        yield [self._remove_from_browser(name) for name in names]
+        self._remove_from_browser(BRIEF_STORAGE_NAME, script_storage_name(self.video.video_id))
 
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
@@ -324,14 +326,15 @@ class CreateState(SessionState):
             self.stage = "script"
 
     @signed_in
-    async def create_another(self, caller: Caller, video_id: str) -> list[EventSpec]:
+    async def create_another(self, caller: Caller, video_id: str) -> EventSpec:
         """Start another video with the brief of this one."""
         await self._load_avatars(caller)
         script = await run_in_db_pool(scripts.read, caller, video_id)
         self._typed = brief_of(script.model_dump(), self._offered)
         self._fill(self._typed)
         self.stage = ""
-        return [self._remove_from_browser(BRIEF_STORAGE_NAME), rx.redirect(HOME)]
+        self._remove_from_browser(BRIEF_STORAGE_NAME)
+        return rx.redirect(HOME)
 
     @signed_in
     async def refresh(self, caller: Caller) -> None:
@@ -384,8 +387,11 @@ class CreateState(SessionState):
             self.script_id = ""
         self.errors = {}
 
-    def _remove_from_browser(self, name: str) -> EventSpec:
-        return rx.remove_local_storage(storage_key(self.email, name))
+    def _remove_from_browser(self, *names: str) -> None:
+        self.removal, self.stored_keys = (
+            secrets.token_hex(8),
+            [storage_key(self.email, name) for name in names],
+        )
 
 
 def brief_of(script: Mapping[str, Any], offered: Collection[str] = BUILT_IN_NAMES) -> dict[str, str]:
