@@ -1,4 +1,4 @@
-"""`make sbom`: a valid CycloneDX document of all that is pinned, the same whoever makes it and when."""
+"""`make sbom`: a valid CycloneDX document of all that is pinned, the same for everyone and at any time."""
 
 import json
 import os

@@ -76,7 +76,7 @@ class WebhookPool:
                 self._calls.put((video_id, call))
 
     def stop(self, seconds: float) -> None:
-        """Start no more calls; ``finish`` waits up to ``seconds`` from now for those that are running."""
+        """Do not start further calls; ``finish`` waits up to ``seconds`` from now for those that are running."""
         self.is_running = False
         self._deadline = time.monotonic() + seconds
 

@@ -1,4 +1,4 @@
-"""What the admin's pages look at: workers that are alive, and everybody's videos by their time."""
+"""Tables and indexes of the admin pages: living workers, and all users' videos by time."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Sidecars that are still to be written are remembered, whatever dies before they are."""
+"""Remembers sidecars that are still to be written, so that a killed process does not lose them."""
 
 import sqlalchemy as sa
 from alembic import op

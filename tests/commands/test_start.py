@@ -28,7 +28,7 @@ from videovault.services.maintenance import keys
 
 NOBODY = 65534
 WEAK = "changeme"
-# Root as any other user is: without the rights to read, write and change what belongs to somebody else.
+# Root without the rights that other users lack: to read, write and change files of other users.
 POWERLESS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
 as_root = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root makes files of two users"

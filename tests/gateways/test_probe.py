@@ -148,13 +148,10 @@ def test_image_bomb_costs_only_the_poster(server: MisbehavingServer, claimed: tu
     assert found is None or found.poster is None
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99])
 @pytest.mark.parametrize(
-    ("file_format", "codec", "container", "kept"),
-    [
-        ("mp4", "libx264", "mp4", 0.5),  # its structure tells that it is truncated
-        ("matroska", "libx264", "mkv", 0.5),
-        *(("mpegts", "mpeg2video", "ts", kept) for kept in (0.01, 0.5, 0.99)),
-    ],
+    ("file_format", "codec", "container"),
+    [("mp4", "libx264", "mp4"), ("matroska", "libx264", "mkv"), ("mpegts", "mpeg2video", "ts")],
 )
 def test_truncated_file_is_handled(
     server: MisbehavingServer, file_format: str, codec: str, container: str, kept: float
@@ -164,7 +161,7 @@ def test_truncated_file_is_handled(
     assert found is None or found.poster is None or picture(found).width == 640
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(16))
 def test_file_with_random_bytes_is_handled(server: MisbehavingServer, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same damage every time
     file_format, codec, container = chance.choice(

@@ -26,10 +26,10 @@ SESSION_SECONDS = 2.0
 BACKGROUND_SECONDS = 0.5
 HANDLERS = handlers()
 
-STRANGERS = ("nobody", "stolen tab", "ended session")
+STRANGERS = ("anonymous", "stolen tab", "ended session")
 USERS = ("Bob", "stolen tab, Bob's cookie")
 KINDS = (*STRANGERS, *USERS)
-WITH_ALL_PAYLOADS = ("nobody", "Bob", "stolen tab, Bob's cookie")
+WITH_ALL_PAYLOADS = ("anonymous", "Bob", "stolen tab, Bob's cookie")
 
 Tabs = Callable[[type[State]], RawTab]  # one for all handlers of a state
 Calls = list[tuple[dict[str, Any], str]]  # payload and page address
@@ -80,7 +80,7 @@ def test_no_other_route_calls_handlers(site: AttackTarget) -> None:
 
 @pytest.mark.usefixtures("bystander")
 def test_handlers_refuse_callers_without_a_session(site: AttackTarget, trials: dict[str, Trial]) -> None:
-    trials["nobody"] = _strangers(site, lambda _: site.tab(), _calls)
+    trials["anonymous"] = _strangers(site, lambda _: site.tab(), _calls)
 
 
 @pytest.mark.usefixtures("bystander")

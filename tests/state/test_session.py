@@ -199,14 +199,14 @@ def test_script_opens_in_the_session_that_requested_it(tab: Tab, asking: Generat
 
 
 @pytest.mark.parametrize("answer", ["direct", "nonsense"])
-@pytest.mark.parametrize("next_one", ["bob", "ada", "nobody"])
+@pytest.mark.parametrize("next_one", ["bob", "ada", "anonymous"])
 def test_neither_script_nor_error_reaches_another_session(
     tab: Tab, person: Callable[[str], Person], asking: Generator, next_one: str, answer: str
 ) -> None:
     cookies: dict[str, Callable[[], str]] = {
         "bob": lambda: person("bob").token,
         "ada": lambda: accounts.login("ada@example.com", PASSWORD).token,
-        "nobody": str,
+        "anonymous": str,
     }
     hand_over(tab, cookies[next_one]())
     asking.script_mode = answer  # type: ignore[assignment] # one of its modes

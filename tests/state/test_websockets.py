@@ -44,7 +44,7 @@ def held_script(site: AttackTarget) -> Iterator[Event]:
     generator.script, generator.script_mode = usual, "direct"
 
 
-@pytest.mark.parametrize("whose", ["nobody", "bob"])
+@pytest.mark.parametrize("whose", ["anonymous", "bob"])
 def test_running_handler_gives_nothing_to_a_stolen_token(
     site: AttackTarget, held_script: Event, whose: str
 ) -> None:

@@ -1,6 +1,6 @@
 """A stand-in for the user's generator: both webhooks, status addresses, callbacks and the videos, on loopback.
 
-It renders anew for every order it accepts, whatever the Idempotency-Key, as a naive generator would; so
+It renders each order that it accepts, even one with a known Idempotency-Key, as a naive generator would; so
 ``renders`` proves that each was ordered, and paid for, once::
 
     generator.mode = "callback"                      # for all orders from now on
@@ -37,7 +37,7 @@ Order = dict[str, Any]
 def put(order: Order, report: dict[str, Any]) -> None:
     """The callback over HTTP, as a generator makes it."""
     headers = {"Authorization": f"Bearer {order['callbackToken']}"}
-    with suppress(httpx.TransportError):  # nobody listens in tests that run no server
+    with suppress(httpx.TransportError):  # tests without a server have no listener
         httpx.put(order["callbackUrl"], json=report, headers=headers, timeout=HANG_SECONDS)
 
 
@@ -172,7 +172,7 @@ class Generator:
 
 @contextmanager
 def running_generator(mp4: bytes) -> Iterator[Generator]:
-    """On a free port of 127.0.0.1; to be set up by whoever uses it."""
+    """On a free port of 127.0.0.1; the caller configures it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = False
     running = Generator(f"http://127.0.0.1:{server.server_port}", film=mp4)
@@ -245,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         missing = 1 if said.ends == "half" else 0
-        with suppress(OSError):  # whoever hung up first
+        with suppress(OSError):  # the client has disconnected
             self._send(said.status, "application/json", body, retry_after=said.retry_after, missing=missing)
 
     def _send(

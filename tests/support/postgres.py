@@ -60,7 +60,7 @@ def shared_postgres(postgres_server: str, migrated_postgres: str) -> str:
 
 
 def _created(server: str, template: str = "template1") -> str:
-    """DATABASE_URL of a new copy of ``template``, to which nobody may be connected."""
+    """DATABASE_URL of a new copy of ``template``, which must have no connections."""
     name = f"test_{next(_numbers)}"
     with _connected(f"{server}/postgres") as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())

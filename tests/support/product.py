@@ -74,7 +74,7 @@ class House:
     def kill_app(self) -> None:
         """All of it at once, as a power cut would; the one that serves would end in good order without its parent."""
         main = self.app.process.pid
-        self.app.process.send_signal(signal.SIGSTOP)  # so that it replaces nobody
+        self.app.process.send_signal(signal.SIGSTOP)  # so that it does not replace another worker
         for child in Path(f"/proc/{main}/task/{main}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
         self.app.stop(signal.SIGKILL)
@@ -112,7 +112,7 @@ class House:
         api.headers["Authorization"] = f"Bearer {data['token']}"
         return Person(api, email, data["user"]["userId"])
 
-    # The database, as only somebody with access to the machine can touch it.
+    # The database, as it can be changed only with access to the machine.
 
     def rows(self, sql: str, *values: str, database: str = "videovault.db") -> list[dict[str, Any]]:
         with closing(self._connection(database)) as connection:
@@ -125,7 +125,7 @@ class House:
         return found[0] if found else {}
 
     def age(self, table: str, column: str) -> None:
-        """Let a minute pass for whatever of it is set, instead of waiting."""
+        """Let a minute pass for all timestamps that are set, instead of waiting."""
         self.rows(f"UPDATE {table} SET {column} = {A_MINUTE_AGO} WHERE {column} IS NOT NULL")  # noqa: S608 - names of ours
 
     def leases_run_out(self) -> None:

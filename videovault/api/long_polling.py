@@ -278,7 +278,7 @@ class VideoWatcher:
             disconnect.cancel()
 
     def close(self) -> None:
-        """End all waits now, and let no more begin: the server stops."""
+        """End all waits and refuse new ones: the server is stopping."""
         self._is_closed = True
         for waiter in self._waiters:
             waiter.end()

@@ -169,7 +169,7 @@ def populate(
     mine, his, theirs = accounts[ada.email], accounts[bob.email], accounts[gone.email]
     callback = security.callback_token(security.Order(mine.video_id, ""))
     callers: dict[CallerName, Caller] = {
-        "nobody": Caller("", mine, his),
+        "anonymous": Caller("", mine, his),
         "expired session": Caller(_expired(ada, make_client), mine, his),
         "deactivated": Caller(gone.token, theirs, mine),
         "callback token": Caller(callback, mine, his, has_cookie=False),

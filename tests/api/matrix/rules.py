@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 CallerName = Literal[
-    "nobody",
+    "anonymous",
     "expired session",
     "deactivated",
     "callback token",
@@ -18,7 +18,7 @@ Target = Literal["own", "foreign", "absent"]
 Rule = Callable[[CallerName, Target], int]
 
 CALLERS: dict[CallerName, str] = {
-    "nobody": "no credentials",
+    "anonymous": "no credentials",
     "expired session": "an expired session of Ada's",
     "deactivated": "a session of a deactivated user",
     "callback token": "the callback token of Ada's video",
@@ -28,7 +28,7 @@ CALLERS: dict[CallerName, str] = {
     "Bob": "signed in, another user",
     "admin": "signed in, an admin",
 }
-OUTSIDE = {"nobody", "expired session", "deactivated", "callback token"}
+OUTSIDE = {"anonymous", "expired session", "deactivated", "callback token"}
 PROGRAMS = {"read token", "write token"}
 YES = 0
 

@@ -27,7 +27,6 @@ MEASURED = {
     "source_url": "https://generator.example/a.mp4?signature=s3same",
 }
 MP4 = Description("video/mp4")
-BOTH_STORES = ["moto_s3", "embedded"]
 Store = Callable[..., Video]
 Snapshot = Callable[[], tuple[object, object, object]]
 
@@ -54,10 +53,10 @@ def embedded(installation: Path, configure: Configure, emptied_s3: EmbeddedS3) -
     return vault
 
 
-@pytest.fixture
+@pytest.fixture(params=["moto_s3", "embedded"])
 def vault(request: pytest.FixtureRequest) -> Storage:
-    """The S3 that keeps metadata, unless a test names others."""
-    found: Storage = request.getfixturevalue(getattr(request, "param", "moto_s3"))
+    """An S3 that keeps metadata, and the embedded one, which does not."""
+    found: Storage = request.getfixturevalue(request.param)
     return found
 
 

@@ -12,7 +12,6 @@ from sqlmodel import select
 
 from tests.services.conftest import Row
 from tests.services.maintenance.reconcile.conftest import (
-    BOTH_STORES,
     FILM,
     Snapshot,
     Store,
@@ -76,7 +75,6 @@ def user(user_id: str) -> User:
         return session.get_one(User, user_id)
 
 
-@pytest.mark.parametrize("vault", BOTH_STORES, indirect=True)
 def test_rebuild_restores_the_gallery_with_its_files(
     store: Store, vault: Storage, anna: Caller, bert: Caller, lose_database: Lose, configure: Configure
 ) -> None:
@@ -119,7 +117,6 @@ def test_rebuild_restores_the_script_and_replaces_secrets(
     assert keys[0] != keys[1]
 
 
-@pytest.mark.parametrize("vault", BOTH_STORES, indirect=True)
 def test_rebuilt_videos_match_the_bucket_and_can_be_deleted(
     store: Store, anna: Caller, lose_database: Lose
 ) -> None:
@@ -164,7 +161,6 @@ def test_rebuilt_account_cannot_sign_in_without_a_new_password(
     assert accounts.login(anna.email, "another horse").user.user_id == anna.user_id
 
 
-@pytest.mark.parametrize("vault", BOTH_STORES, indirect=True)
 def test_video_without_a_sidecar_is_rebuilt_from_s3(
     store: Store, anna: Caller, lose_database: Lose, row: Row
 ) -> None:
@@ -274,6 +270,7 @@ def test_folder_without_a_video_is_named(vault: Storage, anna: Caller) -> None:
     ]
 
 
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
 def test_rebuilt_videos_are_tagged_with_their_new_keys(store: Store, lose_database: Lose, row: Row) -> None:
     video = store("Grün & gut")
     lose_database()
@@ -286,6 +283,7 @@ def test_rebuilt_videos_are_tagged_with_their_new_keys(store: Store, lose_databa
     assert "Gr%C3%BCn" in head["ContentDisposition"]
 
 
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
 def test_tag_that_could_not_be_set_is_reported_and_set_by_the_next_repair(
     store: Store, lose_database: Lose, moto_server: str, configure: Configure
 ) -> None:
@@ -304,6 +302,7 @@ def test_tag_that_could_not_be_set_is_reported_and_set_by_the_next_repair(
         assert run().found == []
 
 
+@pytest.mark.parametrize("vault", ["moto_s3"], indirect=True)
 def test_rebuild_and_repair_on_postgresql(
     store: Store, anna: Caller, bert: Caller, migrated_postgres_url: str, configure: Configure
 ) -> None:
