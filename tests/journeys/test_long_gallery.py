@@ -23,9 +23,10 @@ SCROLL_TO_THE_END = """(all) => new Promise((done) => {
         const cards = document.querySelectorAll(".card");
         const at = last?.getBoundingClientRect().top;
         if (cards[cards.length - 1] === last) {
-            still = at === top ? still + 1 : 0;
-            top = at;
             if (still > AT_REST) scrollTo(0, document.documentElement.scrollHeight); // the cards have become higher
+            const scrolled = last.getBoundingClientRect().top;
+            still = scrolled === top ? still + 1 : 0;
+            top = scrolled;
         } else {
             if (still >= AT_REST) moved.push(Math.abs(at - top));
             if (cards.length === all) return done(moved);

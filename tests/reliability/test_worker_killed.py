@@ -12,7 +12,7 @@ from videovault.services.transfer.engine.types import PART_BYTES
 
 pytestmark = [pytest.mark.process]  # under heavy load
 
-# Methods of Stages.
+# Methods of Stages. The poster comes last: a worker gives it up after a minute, and the video is ready.
 NAMES = {
     "before_the_generator_answers": "generating: asked, not answered yet",
     "never_answered": "generating: asked, and never answered",
@@ -21,10 +21,10 @@ NAMES = {
     "after_an_upload_was_begun": "storing: S3 has started an upload that no row has",
     "after_two_parts": "storing: two parts are stored",
     "after_complete": "storing: S3 has completed the object, its response is pending",
-    "before_the_poster": "storing: stored and proven, not ready yet",
     "before_the_sidecar": "ready: its sidecar is not written yet",
     "deleted_while_it_is_stored": "deleting: its owner deleted it while it was stored",
     "while_its_objects_are_deleted": "deleting: S3 is being asked to delete",
+    "before_the_poster": "storing: stored and proven, not ready yet",
 }
 ANSWERED = "generating: answered, not recorded yet"
 READY = ("queued", "claimed", "after_an_upload_was_begun", "after_complete", "before_the_poster")
