@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.installation import Configure
-from videovault.models import CopyState, Playback
+from videovault.models import CopyState, Playback, Status, Video
 from videovault.services.core.views import CopyView, Failure, Metadata, Progress, VideoView
 from videovault.state import view_models
 from videovault.state.view_models import Card, VideoProgress
@@ -42,7 +42,7 @@ def test_failed_video_says_what_a_retry_costs(configure: Configure) -> None:
     further = failed.model_copy(update={"retry": "transfer"})
     configure(VIDEO_WEBHOOK_URL="http://127.0.0.1:9/video")
     assert "may use another credit" in Card.of(regenerated).retry_note
-    assert "picks up where it stopped" in Card.of(further).retry_note
+    assert "fetches the video again" in Card.of(further).retry_note
     assert "costs nothing" in Card.of(further).retry_note
     assert Card.of(view()).retry_note == ""
 
@@ -129,6 +129,15 @@ def test_storing_shows_bytes_speed_and_remaining_time() -> None:
         "3.1 MB/s, about 11 seconds left",
         25,
     )
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-9, 900.0])
+def test_stalled_transfer_promises_no_time(rate: float) -> None:
+    video = Video(
+        id="v", owner_id="u", title="Bread", sealed_key="", status=Status.STORING, bytes_total=315_000_000
+    )
+    video.bytes_per_second = rate
+    assert VideoProgress.of(Progress.of(video)).remaining == ""
 
 
 def test_storing_of_unknown_size_counts_bytes() -> None:

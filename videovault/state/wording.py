@@ -86,7 +86,7 @@ PAGE_NOT_FOUND = "Page not found"
 MISTYPED = "The address may be mistyped, or the page has been removed."
 REWRITTEN = {"hook": "Hook rewritten.", "body": "Body rewritten.", "conclusion": "Conclusion rewritten."}
 RETRY_NOTES = {
-    "transfer": "Retry picks up where it stopped. It costs nothing.",
+    "transfer": "Retry fetches the video again. It costs nothing.",
     "generation": "Retrying renders it again and may use another credit.",
     "copy": "",  # the playback note says it already
 }

@@ -132,10 +132,15 @@ class Metadata(View):
 MEASURED_FIELDS = tuple(dropwhile(lambda name: name != "video_codec", Metadata.model_fields))
 
 
+STALLED_BYTES_PER_SECOND = (
+    1024  # the smoothed rate of a stalled transfer approaches 0 and would promise centuries
+)
+
+
 class Progress(View):
     """Progress in bytes and seconds; ``percent`` only while storing a video of known size.
 
-    ``note`` is a message for the owner if the generator or its file takes longer than usual, ``problem`` one if the
+    ``bytes_per_second`` and ``seconds_left`` are None while the transfer stalls. ``note`` is a message for the owner if the generator or its file takes longer than usual, ``problem`` one if the
     generator's answer could not be read. ``waits_for_file``: the generator's URL does not serve the file yet.
     """
 
@@ -154,6 +159,8 @@ class Progress(View):
     @classmethod
     def of(cls, video: Video) -> "Progress":
         total, rate = video.bytes_total, video.bytes_per_second
+        if rate is not None and rate < STALLED_BYTES_PER_SECOND:
+            rate = None
         waits_for_worker = video.status == Status.GENERATING and video.requested_at is None
         started = video.updated_at if waits_for_worker else video.requested_at or video.created_at
         return cls(
