@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.support import admin_paths, page_paths
+from tests.support.geometry import NEXT_FRAME
 from tests.support.log_grep import remember
 from tests.support.showcase import (
     CANCELLED,
@@ -108,13 +109,17 @@ ZOOMED: ViewportSize = {"width": 640, "height": 400}  # a desktop at 200 % zoom
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TIMEOUT_MS = HANG_MS
 CLEAR_STORAGE = "localStorage.clear(); sessionStorage.clear()"  # sessionStorage has Reflex's token of the tab
-# Also renders the cards below the window, and waits for the end of all transitions.
-WAIT_UNTIL_SETTLED = """async () => {
+# Also renders the cards below the window, and ends all transitions.
+WAIT_UNTIL_SETTLED = (
+    "async () => {"
+    + NEXT_FRAME
+    + """
     for (const card of document.querySelectorAll(".card")) card.style.contentVisibility = "visible";
-    for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-    const changes = document.getAnimations().filter((change) => change instanceof CSSTransition);
-    await Promise.allSettled(changes.map((change) => change.finished));
+    for (let frame = 0; frame < 2; frame++) await nextFrame();
+    for (const change of document.getAnimations()) if (change instanceof CSSTransition) change.finish();
+    await nextFrame();
 }"""
+)
 
 
 class Appearance(NamedTuple):

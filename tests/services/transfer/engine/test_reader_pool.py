@@ -37,8 +37,8 @@ CLAIMED = {"Accept-Ranges": "bytes"}
 
 @pytest.mark.parametrize(
     "behaviour",
-    [{"ranges": False}, {"ranges": False, "headers": CLAIMED}, {"etag": None}, {"chunked": True}],
-    ids=["none", "claimed only", "without a validator", "without a length"],
+    [{"ranges": False}, {"etag": None}, {"chunked": True}],
+    ids=["none", "without a validator", "without a length"],
 )
 def test_without_proven_ranges_there_is_one_connection(
     engine: Engine, server: MisbehavingServer, behaviour: dict[str, object]
@@ -48,6 +48,18 @@ def test_without_proven_ranges_there_is_one_connection(
     engine.run(server.serve(path, ServerBehaviour(**options)))  # type: ignore[arg-type]
     assert engine.holds() == payload(10 * MIB)
     assert len([seen for seen in server.seen(path) if not seen.range]) == 1
+    assert not list(engine.storage.uploads())
+
+
+def test_a_source_that_only_claims_ranges_is_read_by_one_connection_at_most_twice(
+    engine: Engine, server: MisbehavingServer
+) -> None:
+    """Twice if its first connection had already left the rest to the others."""
+    path = "/claims.mp4"
+    options = {"size": 10 * MIB, "bytes_per_second": 10 * MIB, "ranges": False, "headers": CLAIMED}
+    engine.run(server.serve(path, ServerBehaviour(**options)))  # type: ignore[arg-type]
+    assert engine.holds() == payload(10 * MIB)
+    assert len([seen for seen in server.seen(path) if not seen.range]) <= 2
     assert not list(engine.storage.uploads())
 
 
