@@ -42,6 +42,7 @@ class Stages:
     house: House
     owners: dict[str, Person] = field(default_factory=dict)
     _served: dict[str, ServerBehaviour] = field(default_factory=dict)
+    _requests_before: dict[str, int] = field(default_factory=dict)
 
     def before_the_generator_answers(self) -> str:
         return self._ordered("hang")
@@ -71,6 +72,7 @@ class Stages:
         video_id = self._held(ServerBehaviour(size=THREE_PARTS), "UploadPart", ".*partNumber=3")
         parts = "SELECT number FROM upload_parts WHERE video_id = ?"
         self.house.until(lambda: len(self.house.rows(parts, video_id)) == 2)
+        self._requests_before[video_id] = len(self._ranges(video_id))
         return video_id
 
     def after_complete(self) -> str:
@@ -123,10 +125,14 @@ class Stages:
         self.house.films[video_id] = behaviour.body or payload(behaviour.size)
         return video_id
 
-    def bytes_sent(self, video_id: str) -> int:
-        """The bytes of a video that the source has sent."""
-        url = str(self.house.row(video_id)["source_url"])
-        return self.house.world.source.bytes_sent(url.removeprefix(self.house.world.source.origin))
+    def positions_read_since(self, video_id: str) -> list[int]:
+        """The first byte of each request to the source since ``after_two_parts``."""
+        ranges = self._ranges(video_id)[self._requests_before[video_id] :]
+        return [int((each or "bytes=0-").removeprefix("bytes=").partition("-")[0]) for each in ranges]
+
+    def _ranges(self, video_id: str) -> list[str | None]:
+        source, url = self.house.world.source, str(self.house.row(video_id)["source_url"])
+        return source.ranges(url.removeprefix(source.origin))
 
     def _ordered(self, mode: Mode) -> str:
         generator, before = self.house.world.generator, len(self.house.world.generator.requests)
