@@ -1,6 +1,6 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-quick check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
+.PHONY: help run dev test test-quick test-cluster check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
 OLDEST_PIP := .venv/oldest-pip
 # Two for each core: tests wait for what they started.
@@ -19,12 +19,16 @@ run: setup ## Set everything up and start VideoVault
 dev: setup ## The same with hot reload
 	@exec $(BIN)/reflex run --env preview
 
-test: setup-dev oldest-pip ## Run all tests, the browser journeys too
+test: setup-dev oldest-pip ## Run all tests but those of several machines, the browser journeys too
 	@scripts/chromium.sh
-	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not cluster"
 
 test-quick: setup-dev ## The tests for daily work: without a browser, PostgreSQL, and what starts or kills processes
-	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough and not postgres"
+	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not journey and not process and not thorough and not postgres and not cluster"
+
+test-cluster: setup-dev ## Replicas, workers, PostgreSQL, Redis and nginx together, under outages and kills
+	@scripts/chromium.sh
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     from videovault import db
     from videovault.commands import start
     from videovault.config import settings
-    from videovault.embedded import frontend, web_server
+    from videovault.embedded import frontend, kept_pages, web_server
     from videovault.embedded.process import raise_open_file_limit
     from videovault.services.maintenance import startup_check
 
@@ -37,9 +37,11 @@ def run(arguments: argparse.Namespace) -> None:
         if not arguments.new:
             startup_check.check_data_is_complete()
         db.refill_disk_reserve()
+        kept_pages.keep(chosen.data_dir)  # before a build, which deletes them
         if not frontend.is_built():
             _print_error("Building the pages (about half a minute, only after changes)")
             frontend.build()
+            kept_pages.keep(chosen.data_dir)
         web_server.serve(chosen)
 
 

@@ -20,6 +20,7 @@ from videovault.config import settings
 from videovault.embedded import listener_guard
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
+from videovault.embedded.previous_assets import PreviousAssets
 from videovault.embedded.process import on_stop_signal, skip_teardown_in_child
 from videovault.embedded.supervisor import embedded_processes
 from videovault.pages import PAGES
@@ -67,7 +68,7 @@ class Application(rx.App):
 
 
 app = Application(
-    api_transformer=[api, hide_admin_pages, PassThrough],  # each wraps the one before it
+    api_transformer=[api, hide_admin_pages, PassThrough, PreviousAssets],  # each wraps the one before it
     stylesheets=STYLESHEETS,
     reset_style=False,
     head_components=HEAD,

@@ -27,9 +27,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server, without a database; skipped where PostgreSQL is not installed."""
-    binaries = _binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed here")
+    binaries = server_programs()
     # Not pytest's own folder: that one is closed to the account that the server runs under.
     folder = Path(tempfile.mkdtemp(prefix="videovault-postgres-"))
     try:
@@ -102,11 +100,14 @@ def _run(program: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
-def _binaries() -> Path | None:
-    """The folder of initdb and pg_ctl; Debian keeps them off the PATH."""
+def server_programs() -> Path:
+    """The folder of initdb and pg_ctl, which Debian keeps off the PATH; skips the test where there is none."""
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
+    folder = next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
+    if folder is None:
+        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed here")
+    return folder
 
 
 @pytest.fixture(params=KINDS)

@@ -31,6 +31,8 @@ STAMP = "videovault.stamp"
 # Beside the web directory, which Reflex deletes when it is new or incomplete.
 LOG_SUFFIX, LOCK_SUFFIX = "-build.log", "-build.lock"
 PAGES = Path("build/client")
+ASSETS = "assets"  # the files in it have a hash of their content in their name
+VERSION_CHARACTERS = 16
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -50,6 +52,13 @@ def is_built() -> bool:
     if built and not is_whole:
         log.warning("The built pages are damaged and are built again: %s", web_dir() / PAGES)
     return is_whole
+
+
+def built_version() -> str:
+    """Identifies the pages on disk by their content; empty if none have been built completely."""
+    file = web_dir() / STAMP
+    _, _, built = file.read_text().partition("\n") if file.exists() else ("", "", "")
+    return built[:VERSION_CHARACTERS]
 
 
 def build() -> None:

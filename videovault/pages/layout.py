@@ -1,5 +1,6 @@
 """What every page has: head, header, menu, notices, and the screen for a page that fails."""
 
+from pathlib import Path
 from typing import Any
 
 import reflex as rx
@@ -18,7 +19,17 @@ STYLESHEETS = [
     f"/css/{name}.css"
     for name in ("tokens", "base", "controls", "overlays", "progress", "pages", "create", "gallery", "admin")
 ]
+RELOAD_ONCE = Path(__file__).parent.parent.parent / "assets/js/reload_once.js"
+
+
+def _inline(script: Path) -> str:
+    """Without comments that take a whole line and without indentation, since every page has it."""
+    lines = (line.strip() for line in script.read_text().splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//"))
+
+
 HEAD = [
+    rx.el.script(custom_attrs={"dangerouslySetInnerHTML": {"__html": _inline(RELOAD_ONCE)}}),
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
     rx.el.link(rel="apple-touch-icon", href="/icons/apple-touch.png"),
     rx.el.link(rel="manifest", href="/manifest.json"),
