@@ -20,6 +20,7 @@ GRAPH = structure.imports(PATHS)
 SMALL = {
     "videovault.api.health": "the router of its feature",
     "videovault.api.middleware.hidden_admin": "one protection, one module",
+    "videovault.gateways.redis_check": "only gateways open connections",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 58

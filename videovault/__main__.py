@@ -1,4 +1,4 @@
-"""The command line: run, worker, migrate, create-admin, transfer, reseal, reconcile, backup, restore.
+"""The command line: run, web, worker, migrate, build, doctor, bucket, create-admin, transfer, reseal, reconcile, backup, restore.
 
 Each command imports what it needs when it runs: all of it together takes seconds. The web process imports this module
 once more, as multiprocessing does with the main module.
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from videovault.data_dir import UMASK
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
+
+MAX_CONCURRENCY = 64  # as of WORKERS
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,7 +53,16 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def worker() -> None:
+def web(_options: argparse.Namespace) -> None:
+    """Pages and API only; workers run elsewhere (see `worker`)."""
+    from videovault.commands import start
+    from videovault.config import settings
+
+    start.check_shared_parts(settings())
+    run(argparse.Namespace(new=False))
+
+
+def worker(_options: argparse.Namespace) -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
     from videovault.commands import start
@@ -64,11 +75,30 @@ def worker() -> None:
     process.run()
 
 
+def _worker_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--concurrency", type=_concurrency, metavar="N", help="transfers at once, 1 to 64; WORKERS if omitted"
+    )
+
+
+def _concurrency(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MAX_CONCURRENCY:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 1 to {MAX_CONCURRENCY}")
+
+
 def migrate() -> None:
     """Bring the database up to date."""
     from videovault.commands import start
 
     start.migrate()
+
+
+def build(_options: argparse.Namespace) -> None:
+    """Build the pages if they are not built yet; `run` and `web` do so at their first start."""
+    from videovault.embedded import frontend
+
+    frontend.build()
 
 
 def create_admin() -> None:
@@ -132,6 +162,44 @@ def reconcile(options: argparse.Namespace) -> int:
         return command.run(repair=options.repair, rebuild=options.rebuild, as_json=options.json)
 
 
+def bucket(options: argparse.Namespace) -> int:
+    """Check the bucket's own settings against what VideoVault needs (check), print them (show), or add what is missing (setup)."""
+    from videovault.commands import bucket as command
+
+    match options.action:
+        case "setup":
+            return command.setup(dry_run=options.dry_run)
+        case "show":
+            return command.show()
+        case _:
+            return command.check()
+
+
+def _bucket_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("setup", "show", "check"), help="only setup changes anything")
+    parser.add_argument("--dry-run", action="store_true", help="with setup: print the changes only")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check everything that this installation depends on, and print what is wrong and how to repair it.
+
+    The exit status is 0 if all is well, 1 with warnings only, 2 if something is broken.
+    """
+    from videovault.commands import doctor as command
+    from videovault.embedded import frontend, s3_for_commands
+
+    return command.run(
+        s3_for_commands.app_is_running, frontend.start_page, shared=options.shared, as_json=options.json
+    )
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--shared", action="store_true", help="check also what several machines have to share"
+    )
+
+
 def reseal() -> int:
     """Reseal all secret keys with the current SECRET_KEY after it was changed."""
     from videovault.commands import rekey, start
@@ -187,13 +255,16 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
 class Command:
     """``arguments`` adds the command's arguments to its parser; ``run`` returns the exit status, or None for 0.
 
-    A ``detached`` command neither needs nor creates DATA_DIR.
+    A ``detached`` command neither needs nor creates DATA_DIR. ``settings`` are environment variables that its options
+    stand for. A command that ``reports_settings`` runs with invalid ones, too.
     """
 
     run: Callable[[argparse.Namespace], int | None]
     help: str
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
     detached: Callable[[argparse.Namespace], bool] = lambda _chosen: False
+    settings: Callable[[argparse.Namespace], dict[str, str]] = lambda _chosen: {}
+    reports_settings: bool = False
 
 
 def _without_arguments(command: Callable[[], int | None]) -> Command:
@@ -202,10 +273,21 @@ def _without_arguments(command: Callable[[], int | None]) -> Command:
 
 COMMANDS: dict[str, Command] = {
     "run": Command(run, run.__doc__ or "", _run_arguments),
-    "worker": _without_arguments(worker),
+    "web": Command(web, web.__doc__ or "", settings=lambda _options: {"WORKERS": "0"}),
+    "worker": Command(
+        worker,
+        worker.__doc__ or "",
+        _worker_arguments,
+        settings=lambda options: {"WORKERS": str(options.concurrency)} if options.concurrency else {},
+    ),
     "migrate": _without_arguments(migrate),
+    "build": Command(build, build.__doc__ or "", detached=lambda _options: True),
     "create-admin": _without_arguments(create_admin),
     "transfer": Command(transfer, transfer.__doc__ or "", _transfer_arguments),
+    "bucket": Command(bucket, bucket.__doc__ or "", _bucket_arguments, lambda _options: True),
+    "doctor": Command(
+        doctor, doctor.__doc__ or "", _doctor_arguments, lambda _options: True, reports_settings=True
+    ),
     "reseal": _without_arguments(reseal),
     "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
     "backup": Command(backup, backup.__doc__ or "", _backup_arguments, lambda options: bool(options.verify)),
@@ -226,6 +308,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from videovault.commands import start
         from videovault.config import settings
 
+        os.environ.update(command.settings(options))
+        if command.reports_settings:
+            return command.run(options) or 0
         permissions = None if command.detached(options) else start.prepare_data_dir(settings())
         logs.configure(settings().log_format, settings().log_level, settings().secrets)
         if permissions:

@@ -76,6 +76,21 @@ def check_disk(chosen: Settings) -> None:
         )
 
 
+def check_shared_parts(chosen: Settings) -> None:
+    """Refuse to serve pages whose videos no worker elsewhere could make or store."""
+    missing = {
+        "AWS_S3_BUCKET_NAME": chosen.uses_embedded_s3,
+        "SCRIPT_WEBHOOK_URL": chosen.script_webhook_url is None,
+        "VIDEO_WEBHOOK_URL": chosen.video_webhook_url is None,
+    }
+    names = [name for name, is_missing in missing.items() if is_missing]
+    if names:
+        raise ConfigurationError(
+            f"`web` starts no S3, no studio and no worker of its own: set {', '.join(names)} (an empty webhook means "
+            "none), or start everything on this machine with `run`."
+        )
+
+
 def migrate() -> None:
     """Bring the database up to date. Raises ConfigurationError when it cannot be used."""
     try:

@@ -96,6 +96,12 @@ def input_files() -> list[Path]:
     return sorted({*modules.values(), *others})
 
 
+def start_page() -> str:
+    """The built start page, which names the scripts of its version; empty if the pages are not built."""
+    page = web_dir() / PAGES / "index.html"
+    return page.read_text() if page.exists() else ""
+
+
 def script_hashes() -> tuple[str, ...]:
     """``sha256-…`` of every inline script in the built pages, in the format of a content security policy."""
     start = web_dir() / PAGES / "index.html"

@@ -1,5 +1,6 @@
 """Check whether a URL answers, and whether presigned links work, without changing anything there."""
 
+import base64
 import os
 import socket
 import ssl
@@ -57,6 +58,22 @@ def send_request(
         with client.stream(method, url, headers=dict(headers or {})) as answer:
             body = b"".join(_limited(answer.iter_bytes(), MAX_BODY_BYTES))
         return CheckResponse(answer.status_code, answer.headers, body, time.monotonic() - started)
+
+
+def open_websocket(url: str, headers: Mapping[str, str] | None = None) -> int:
+    """Ask for a websocket and close it at once; the status of the response, 101 if it was opened. Raises Unreachable."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    with (
+        _translating_errors(),
+        httpx.Client(timeout=TIMEOUT, verify=socket_stream.ssl_context("")) as client,
+        client.stream("GET", url, headers={**(headers or {}), **upgrade}) as answer,
+    ):
+        return answer.status_code
 
 
 def fetch_by_link(vault: Storage, key: str, *, headers: dict[str, str] | None = None) -> bytes:

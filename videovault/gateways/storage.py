@@ -438,18 +438,24 @@ def connected() -> Storage:
         inside = create_client(f"http://127.0.0.1:{chosen.installation.s3_port}", *keys)
         seen = chosen.s3_public_endpoint_url or chosen.base_url
         return Storage(inside, lambda: create_client(seen, *keys), EMBEDDED_BUCKET, embedded=True)
-    secrets = (
-        chosen.aws_access_key_id,
-        chosen.aws_secret_access_key.get_secret_value(),
-        chosen.aws_session_token.get_secret_value(),
-    )
-    own = create_client(chosen.aws_endpoint_url_s3, *secrets)
+    own = own_client()
     outside = chosen.s3_public_endpoint_url
     return Storage(
         own,
-        lambda: create_client(outside, *secrets) if outside else own,
+        lambda: own_client(outside) if outside else own,
         chosen.aws_s3_bucket_name,
         extra=_object_arguments(),
+    )
+
+
+def own_client(endpoint: str = "") -> "S3Client":
+    """A client with the configured keys, for AWS_ENDPOINT_URL_S3 unless another ``endpoint`` is given."""
+    chosen = settings()
+    return create_client(
+        endpoint or chosen.aws_endpoint_url_s3,
+        chosen.aws_access_key_id,
+        chosen.aws_secret_access_key.get_secret_value(),
+        chosen.aws_session_token.get_secret_value(),
     )
 
 

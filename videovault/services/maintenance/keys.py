@@ -5,7 +5,7 @@ keys is refused. The current key gets its canary at its first start, and ``resea
 of SECRET_KEY, rows are resealed when they are next changed, or all at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
@@ -51,14 +51,7 @@ def verify_keys() -> None:
 
     Raises ConfigurationError with instructions when one is missing.
     """
-    with reading() as session:
-        canaries = session.exec(select(KeyCanary)).all()
-        is_used = bool(canaries) or session.exec(select(Video.id).limit(1)).first() is not None
-        if is_used and _is_key_missing():
-            raise ConfigurationError(
-                f"There is no secret key, but this database was used with one: {_key_file()} is missing, and SECRET_KEY is "
-                f"not set.\n{_remedy()}"
-            )
+    canaries = _read_canaries()
     if any(is_guessable(old) for old in settings().sealing_keys[1:]):
         raise ConfigurationError(
             "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who does so can forge links and reports. "
@@ -69,6 +62,15 @@ def verify_keys() -> None:
     with transaction() as session:
         advisory_lock(session, "keys")
         _add_current_canary(session)
+
+
+def key_opens() -> bool:
+    """Like ``verify_keys``, but changes nothing; False if there is neither a key nor anything sealed with one."""
+    canaries = _read_canaries()
+    if _is_key_missing():
+        return False
+    _check_canaries(canaries)
+    return True
 
 
 def rekey() -> Rekeyed:
@@ -148,9 +150,29 @@ def delete_old_canaries() -> None:
         _add_current_canary(session)
 
 
+def _read_canaries() -> Sequence[KeyCanary]:
+    """Raises ConfigurationError if there are rows, but no key."""
+    with reading() as session:
+        canaries = session.exec(select(KeyCanary)).all()
+        is_used = bool(canaries) or session.exec(select(Video.id).limit(1)).first() is not None
+    if is_used and _is_key_missing():
+        raise ConfigurationError(
+            f"There is no secret key, but this database was used with one: {_key_file()} is missing, and SECRET_KEY is "
+            f"not set.\n{_remedy()}"
+        )
+    return canaries
+
+
 def _add_current_canary(session: Session) -> None:
     """Add the current key's canary if the others open."""
     canaries = session.exec(select(KeyCanary)).all()
+    _check_canaries(canaries)
+    if not any(_is_current(canary) for canary in canaries):
+        session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
+
+
+def _check_canaries(canaries: Sequence[KeyCanary]) -> None:
+    """Raises ConfigurationError if the configured keys do not open all of them."""
     if not all(_opens(canary) for canary in canaries):
         raise ConfigurationError(
             f"The secret key is not the one that this database was used with.\n{_remedy()}"
@@ -163,8 +185,6 @@ def _add_current_canary(session: Session) -> None:
                 f"The secret key does not open the secret keys of {found.replaced:,} of {total:,} videos: they were "
                 f"sealed with another one.\n{_remedy()}"
             )
-    if not any(_is_current(canary) for canary in canaries):
-        session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
 
 
 def _is_key_missing() -> bool:
