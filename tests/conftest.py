@@ -44,6 +44,7 @@ pytest_plugins = [
     "tests.support.people",
     "tests.support.postgres",
     "tests.support.redis",
+    "tests.support.scrape",
 ]
 
 

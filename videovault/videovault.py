@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import reflex as rx
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from videovault import logs
+from videovault.api import metrics
 from videovault.api.app import create_api
 from videovault.api.long_polling import VideoWatcher
 from videovault.api.middleware.connection_limits import OpenConnections
@@ -49,7 +51,8 @@ async def lifespan() -> AsyncIterator[None]:
                 settings(), open_connections.delivered, open_connections.notes
             ):
                 skip_teardown_in_child()
-                yield
+                async with metrics.collecting(partial(page_events.count_open_pages, app)):
+                    yield
 
 
 api = create_api(video_watcher)

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from videovault import db, logs, unavailable
+from videovault import db, logs, metrics, unavailable
 from videovault.config import HEARTBEAT_FD, settings
 from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
@@ -22,7 +22,7 @@ from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair
 from videovault.services.notifications import outbox
-from videovault.services.transfer import lease, pipeline, playable_copy
+from videovault.services.transfer import lease, pipeline, playable_copy, scheduler
 
 if TYPE_CHECKING:
     from huey import Huey
@@ -74,6 +74,10 @@ class WebhookPool:
             if video_id not in self._video_ids:
                 self._video_ids.add(video_id)
                 self._calls.put((video_id, call))
+
+    def count(self) -> dict[str, float]:
+        """The numbers of calls by state."""
+        return {"running": self._running, "waiting": self._calls.qsize()}
 
     def stop(self, seconds: float) -> None:
         """Do not start further calls; ``finish`` waits up to ``seconds`` from now for those that are running."""
@@ -156,6 +160,8 @@ def run() -> None:
     """Work until SIGTERM or SIGINT; running transfers return to the queue."""
     consumer = _consumer(queue().huey)
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal before ``run`` must also shut down orderly
+    if settings().worker_port:
+        _open_health_port()
     _webhooks.start(GENERATORS_AT_ONCE)
     registration = lease.WorkerRegistration(consumer.workers)
     _start_periodic("repair", REPAIR_SECONDS, _repairing(), at_start=True)
@@ -171,6 +177,21 @@ def run() -> None:
     consumer.run()
     _webhooks.finish()
     registration.deregister()
+
+
+def _open_health_port() -> None:
+    """Probes and metrics on WORKER_PORT; imported only for it, since it takes some MB."""
+    from videovault import worker_health
+    from videovault.services.admin import metrics as gauges
+
+    checks = {"database": scheduler.try_claim, "queue": queue().huey.pending_count}
+    readiness = worker_health.Readiness(checks, _stopping)
+
+    def own_gauges() -> dict[metrics.Gauge, metrics.Reading]:
+        return {metrics.WORKER_READY: not readiness.problems(), metrics.WEBHOOK_CALLS: _webhooks.count()}
+
+    metrics.enable("worker", gauges.connections, own_gauges)
+    worker_health.HealthServer(readiness).start()
 
 
 def _consumer(huey: "Huey") -> Any:
@@ -295,6 +316,7 @@ def _enqueue_if_missing() -> Callable[[str], None]:
 
     def enqueue_missing(video_id: str) -> None:
         if video_id not in enqueued():
+            metrics.REPAIRED.inc(what="not_queued")
             enqueue(video_id)
 
     return enqueue_missing

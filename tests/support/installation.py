@@ -24,6 +24,7 @@ from videovault import db, worker
 from videovault.config import Settings, settings
 from videovault.gateways import notifications, source, status_client, storage, webhooks
 from videovault.services.admin import health
+from videovault.services.admin import metrics as gauges
 from videovault.services.core import rate_limits
 
 ROOT = Path(__file__).parent.parent.parent
@@ -197,5 +198,6 @@ CLOSED_BY: dict[Any, Callable[[Any], object] | None] = {
     storage.connected: _close_storage,
     rate_limits.limiter: None,
     health.shared_runs: None,
+    gauges.shared_run: None,
     worker.queue: lambda opened: opened.huey.storage.close(),
 }

@@ -20,6 +20,7 @@ from videovault.api import (
     callbacks,
     generation,
     health,
+    metrics,
     responses,
     sharing,
     videos,
@@ -74,6 +75,7 @@ def create_api(watcher: VideoWatcher | None = None) -> "Api":
         admin.router,
         webhook_log.router,
         health.router,
+        metrics.router,
         _docs_router(),
     ):
         api.include_router(router, dependencies=[Depends(_refuse_repeated_parameters)])

@@ -15,6 +15,7 @@ from videovault.config.validation import (
     DatabaseUrl,
     HttpUrl,
     MailAddress,
+    MetricsToken,
     Network,
     Networks,
     Port,
@@ -75,6 +76,19 @@ class Settings(BaseSettings):
         2,
         ge=0,
         description="Concurrent transfers per user, over all workers; others wait; 0: no limit.",
+    )
+
+    worker_host: str = Field("127.0.0.1", description="The address that a worker's WORKER_PORT listens on.")
+    worker_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="The port of a worker for /healthz, /readyz and /metrics; 0: none. Each worker on a machine needs its own.",
+    )
+    metrics_token: MetricsToken = Field(
+        SecretStr(""),
+        description="The Bearer token for /metrics of app and workers. Without it the app has none, and workers only if "
+        "WORKER_HOST is a loopback address.",
     )
 
     secret_key: SealingKey = Field(
@@ -363,6 +377,10 @@ class Settings(BaseSettings):
     @property
     def database_dsn(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'videovault.db'}"
+
+    @property
+    def serves_worker_metrics(self) -> bool:
+        return bool(self.metrics_token.get_secret_value()) or self.worker_host in validation.LOOPBACK_HOSTS
 
     @property
     def queue_dsn(self) -> str:

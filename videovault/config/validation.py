@@ -116,6 +116,12 @@ def _sealing_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _metrics_token(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and is_guessable(value.get_secret_value()):
+        raise ValueError(f"is easy to guess. Generate a strong one: {MAKE_KEY}")
+    return value
+
+
 def _webhook_secret(value: SecretStr) -> SecretStr:
     secret = value.get_secret_value().removeprefix("whsec_")
     try:
@@ -163,6 +169,7 @@ QueueUrl = Annotated[str, AfterValidator(_url_with_scheme("sqlite", "postgresql"
 RedisUrl = Annotated[str, AfterValidator(_url_with_scheme("redis", "rediss"))]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
 SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
+MetricsToken = Annotated[SecretStr, AfterValidator(_metrics_token)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]

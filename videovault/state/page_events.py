@@ -176,6 +176,11 @@ class PageEvents(EventNamespace):
         return BaseStateToken(ident=token, cls=rx.State)
 
 
+def count_open_pages(app: App) -> int:
+    """The pages that are connected to this process."""
+    return len(app.event_namespace.sid_to_token) if app.event_namespace else 0
+
+
 def install(app: App) -> None:
     """Replace Reflex's own namespace."""
     if app.sio is None or app.event_namespace is None:

@@ -9,6 +9,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.jobs import working
 from tests.support.people import MakeClient, MakeUser
+from tests.support.scrape import TOKEN
 from videovault.gateways.storage import Storage
 
 
@@ -23,7 +24,7 @@ def population(
     probed_once: None,
 ) -> Population:
     del probed_once
-    configure(RATE_LIMITS="off", GENERATE_WAIT_SECONDS=0, STORE_WAIT_SECONDS=20)
+    configure(RATE_LIMITS="off", GENERATE_WAIT_SECONDS=0, STORE_WAIT_SECONDS=20, METRICS_TOKEN=TOKEN)
     database = installation / "var" / "videovault.db"
     with working():
         made = populate(make_user, generator, moto_s3, database, make_client)

@@ -189,6 +189,7 @@ ROUTES: dict[str, Route] = {
     "POST /api/admin/reconcile": Route(rules.admins),
     "GET /healthz": Route(rules.anyone),
     "GET /readyz": Route(rules.anyone),
+    "GET /metrics": Route(rules.monitoring),
 }
 
 

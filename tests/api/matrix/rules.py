@@ -99,6 +99,11 @@ def link_holder(caller: CallerName, _target: Target) -> int:
     return 403 if caller == "deactivated" else YES
 
 
+def monitoring(_caller: CallerName, _target: Target) -> int:
+    """Holders of METRICS_TOKEN."""
+    return 401
+
+
 TARGETED: tuple[Rule, ...] = (
     owner,
     sharer,

@@ -41,7 +41,7 @@ from datetime import timedelta
 from sqlalchemy import Delete
 from sqlmodel import Session, col, delete, func, select
 
-from videovault import security
+from videovault import metrics, security
 from videovault.bulkhead import Bulkhead
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
@@ -215,6 +215,7 @@ def apply(caller: Caller, report: Report, *, enqueue: Enqueue) -> ReportOutcome:
         changed = _APPLY[report.status](session, video, report, url, caller)
         changed = _fill_metadata(session, video, report.metadata) or changed
         outcome = ReportOutcome(VideoView.of(video), video.status, changed)
+    metrics.WEBHOOK_ANSWERS.inc(webhook="report", answer=report.status)
     if outcome.status == Status.QUEUED:
         enqueue(outcome.video.video_id)
     return outcome

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from videovault import logs, security
+from videovault import logs, metrics, security
 from videovault.backoff import poll_delay
 from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
@@ -25,7 +25,7 @@ from videovault.services.core.idempotency import Claim
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.naming import object_key, title_from_text
 from videovault.services.core.views import VideoView
-from videovault.services.generation import budget
+from videovault.services.generation import budget, webhook_log
 from videovault.services.generation.result_field import video_result_field
 from videovault.services.generation.webhook_log import outgoing_recorder
 
@@ -124,15 +124,19 @@ def send_order(video_id: str, keep: Keep | None = None) -> bool:
             keep=partial(keep, video) if keep else None,
         )
     except WebhookUnanswered as unanswered:
+        webhook_log.count_failure("video", unanswered)
         log.warning(
             "video webhook gave no usable reply, waiting for a report", reason=unanswered.public_message
         )
         _wait_for_report(video, unanswered)
     except WebhookBusy as busy:
+        webhook_log.count_failure("video", busy)
         _postpone(video, busy)
     except WebhookError as error:
+        webhook_log.count_failure("video", error)
         _fail(video, error.code, error.public_message)
     else:
+        metrics.WEBHOOK_ANSWERS.inc(webhook="video", answer="ready" if reply.is_video else reply.state)
         if not (reply.is_video and keep):
             apply_reply(video, reply, why="the webhook answered")
     return True
@@ -210,6 +214,8 @@ def fail_overdue() -> None:
             # Read again, and locked: the generator may have given a later time meanwhile.
             overdue = _overdue(session, select(Video)).where(Video.id == video_id)
             video = session.exec(overdue.with_for_update(key_share=True)).first()
+            if video:
+                metrics.REPAIRED.inc(what="overdue")
             if video and video.expected_url:
                 accept_url(
                     session, video, video.expected_url, why="the address named earlier is tried", by="repair"

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.backoff import poll_delay
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
@@ -50,6 +50,7 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
             video.status_url, record=exchanges.append, field=video_result_field()
         )
     except WebhookBusy as busy:
+        metrics.WEBHOOK_ANSWERS.inc(webhook="poll", answer="unanswered")
         log.info("no progress from the generator", video_id=video.id, reason=busy.public_message)
         _update(video, busy.retry_after)
         return
@@ -57,6 +58,7 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
         log.warning("status URL must not be polled", video_id=video.id, reason=error.public_message)
         return
     reply = status.reply
+    metrics.WEBHOOK_ANSWERS.inc(webhook="poll", answer=reply.state)
     if reply.state == "processing":
         _update(video, status.retry_after, **_new_estimate(video, reply), **_new_url(video, reply))
         return

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from sqlmodel import col, select
 
+from videovault import metrics
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, WebhookError
@@ -17,8 +18,8 @@ from videovault.services.core import fields, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, open_video
 from videovault.services.core.naming import title_from_text
 from videovault.services.core.views import ScriptView
+from videovault.services.generation import webhook_log
 from videovault.services.generation.result_field import script_result_field
-from videovault.services.generation.webhook_log import outgoing_recorder
 
 Part = Literal["hook", "body", "conclusion"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -111,9 +112,14 @@ def latest(caller: Caller) -> ScriptView | None:
 
 def _call_webhook(caller: Caller, brief: Mapping[str, str]) -> Script:
     payload = {**brief, "email": caller.email}
-    return webhooks.connected().write_script(
-        payload, record=outgoing_recorder("script"), field=script_result_field()
-    )
+    record = webhook_log.outgoing_recorder("script")
+    try:
+        script = webhooks.connected().write_script(payload, record=record, field=script_result_field())
+    except WebhookError as error:
+        webhook_log.count_failure("script", error)
+        raise
+    metrics.WEBHOOK_ANSWERS.inc(webhook="script", answer="ready")
+    return script
 
 
 def _fit(name: str, text: str) -> str:

@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.config.headers import MASK, mask_secrets
 from videovault.db import keep_newest, reading, transaction
-from videovault.errors import DiskFull, VideoNotFound
+from videovault.errors import DiskFull, VideoNotFound, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import webhook_reply
 from videovault.gateways.webhooks import Exchange, ExchangeRecorder
 from videovault.logs import redaction
@@ -165,6 +165,13 @@ def outgoing_recorder(
         )
 
     return record
+
+
+def count_failure(webhook: str, error: WebhookError) -> None:
+    """Count a call without a usable answer, or one that was refused."""
+    kind = "busy" if isinstance(error, WebhookBusy) else "refused"
+    is_unanswered = kind == "refused" and (error.retryable or isinstance(error, WebhookUnanswered))
+    metrics.WEBHOOK_ANSWERS.inc(webhook=webhook, answer="unanswered" if is_unanswered else kind)
 
 
 def record_incoming(call: IncomingCall) -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, delete, select
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.clock import db_now, read_db_now
 from videovault.db import reading, transaction
 from videovault.errors import DiskFull
@@ -94,6 +94,7 @@ class Lease:
                 return
             except (SQLAlchemyError, DiskFull) as error:
                 # A busy database must not end a transfer; the lease lasts for many heartbeats.
+                metrics.MISSED_HEARTBEATS.inc(kind="lease")
                 log.warning("heartbeat missed", reason=type(error).__name__)
 
     def _progress(self) -> dict[str, Any]:
@@ -135,11 +136,15 @@ class WorkerRegistration:
 
     def beat(self) -> None:
         """Record that this worker is alive."""
-        with transaction(essential=True) as session:
-            at = read_db_now(session)
-            row = session.get(Worker, self._id) or self._new_row(at)
-            row.seen_at = at
-            session.add(row)
+        try:
+            with transaction(essential=True) as session:
+                at = read_db_now(session)
+                row = session.get(Worker, self._id) or self._new_row(at)
+                row.seen_at = at
+                session.add(row)
+        except (SQLAlchemyError, DiskFull):
+            metrics.MISSED_HEARTBEATS.inc(kind="worker")
+            raise
 
     def deregister(self) -> None:
         """Remove the entry on an orderly shutdown."""

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from sqlmodel import col, select
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.backoff import exponential
 from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
@@ -64,6 +64,7 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
     when the body is incomplete: then the video is released for the generator's report.
     """
     video.s3_key = object_key(video, "")
+    started = time.monotonic()
     try:
         # A stopping worker finishes this if it can: giving up would lose the video.
         with Lease(video, stopping=lambda: False) as lease:
@@ -74,15 +75,18 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
                 with storage_retry_policy(RetryPolicy(), lease.check):
                     cleanup.delete_earlier_objects(video)
                     store.mark_ready(video, *_upload_patiently(video, file, size, lease))
+            store.note_stored(size, time.monotonic() - started)
             sidecar.write(video.id)
     except LeaseLost:
         log.info("video in the response dropped: it was cancelled, deleted or has a URL")
+        metrics.TRANSFERS.inc(outcome="lost")
         store.clean_up_after(video)
     except WebhookUnanswered:
         _wait_for_report(video)
         raise
     except VideoVaultError as error:
         log.warning("video in the response not stored", code=error.code, reason=error.public_message)
+        store.note_failed(error)
         store.mark_failed(video, error)
 
 
@@ -102,6 +106,7 @@ def release_expired() -> None:
                 **RELEASED_COLUMNS,
                 generator_note=WORKER_DIED_NOTE,
             ):
+                metrics.REPAIRED.inc(what="receiver_died")
                 log.warning(
                     "worker died while it received a video, waiting for the report", video_id=video.id
                 )
@@ -127,6 +132,7 @@ def _receive(chunks: Iterator[bytes], length: int | None, file: BinaryIO, lease:
                 f"The video did not arrive within {MAX_DURATION // timedelta(minutes=1)} minutes."
             )
         lease.progress(size, length)
+        metrics.TRANSFER_BYTES.inc(len(chunk))
         _write(file, chunk)
     if length is not None and size != length:
         raise WebhookUnanswered("The response is shorter or longer than announced.")

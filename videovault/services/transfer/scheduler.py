@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Subquery
 from sqlmodel import Session, case, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.clock import db_now, read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
@@ -21,6 +21,7 @@ from videovault.services.core.lifecycle import lease_expired
 
 # By then an enqueued video has been claimed, or still waits in the queue.
 STRANDED_AFTER = timedelta(seconds=3)
+TRY_SECONDS = 5.0
 MAX_ENQUEUED = 100  # at once; each transfer that ends enqueues the next
 T = TypeVar("T")
 log = logs.get(__name__)
@@ -33,6 +34,12 @@ def claim() -> Video | None:
             video = session.exec(_due_in_order(session, select(Video)).limit(1)).first()
             if video is None or _claim(session, video):
                 return video
+
+
+def try_claim() -> None:
+    """Do what a claim does, up to the change. Raises what a claim would: the database is away or its disk full."""
+    with transaction(lock_timeout=TRY_SECONDS) as session:
+        session.exec(_due_in_order(session, select(Video.id)).limit(1)).first()
 
 
 def next_queued() -> str | None:
@@ -84,6 +91,7 @@ def requeue_expired() -> None:
             if video and lifecycle.transition(
                 session, video, Status.QUEUED, by="repair", why="its worker died"
             ):
+                metrics.REPAIRED.inc(what="worker_died")
                 log.warning("worker died, queued again", video_id=video_id)
 
 

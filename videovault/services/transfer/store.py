@@ -1,5 +1,6 @@
 """Stores a video: from its source in parts through memory into S3, verified before it counts as ready."""
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, select
 
-from videovault import logs, security
+from videovault import logs, metrics, security
 from videovault.backoff import refetch_delay
 from videovault.clock import db_now, read_db_now
 from videovault.db import reading, transaction
@@ -62,24 +63,42 @@ def store(
     An incomplete generated video is fetched again after each of the pauses ``refetch_after``, in seconds: its
     generator may still be writing it.
     """
+    started = time.monotonic()
     try:
         with Lease(video, stopping) as lease:
             with storage_retry_policy(RetryPolicy(), lease.check):
                 cleanup.delete_earlier_objects(video)
                 stored, probed = _fetch_complete(video, lease, refetch_after)
                 mark_ready(video, stored, probed)
+            note_stored(stored.size, time.monotonic() - started)
             sidecar.write(video.id)
     except LeaseLost:
         log.info("transfer ended: the video was cancelled, deleted or taken over")
+        metrics.TRANSFERS.inc(outcome="lost")
         clean_up_after(video)
     except WorkerStopping:
+        metrics.TRANSFERS.inc(outcome="returned")
         _release(video)
     except VideoVaultError as error:
         if source.may_appear(error) and is_generated(video) and _postpone(video):
             log.info("the file does not exist yet, will be fetched again", reason=error.public_message)
+            metrics.TRANSFERS.inc(outcome="postponed")
             return
         log.warning("transfer failed", code=error.code, reason=error.public_message)
+        note_failed(error)
         mark_failed(video, error)
+
+
+def note_stored(size: int, seconds: float) -> None:
+    """Log and count a transfer that stored a video."""
+    log.info("video stored", bytes=size, seconds=round(seconds, 1))
+    metrics.TRANSFERS.inc(outcome="stored")
+    metrics.STORING_SECONDS.observe(seconds)
+
+
+def note_failed(error: VideoVaultError) -> None:
+    metrics.TRANSFERS.inc(outcome="failed")
+    metrics.TRANSFER_FAILURES.inc(code=error.code)
 
 
 def _fetch_complete(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from videovault import logs
+from videovault import logs, metrics
 from videovault.errors import SourceError
 from videovault.services.transfer.engine.part_buffers import PartBuffers
 from videovault.services.transfer.engine.source_session import HIGH_LATENCY_SECONDS, SourceSession
@@ -121,6 +121,7 @@ class Progress:
 
     def add(self, count: int) -> None:
         self.fetched += count
+        metrics.TRANSFER_BYTES.inc(count)
         self.control.progress(self.before + self.fetched, self.total)
 
 
