@@ -35,6 +35,7 @@ TABLES = {
     "workers",
     "health_checks",
     "store_capabilities",
+    "counters",
 }
 
 

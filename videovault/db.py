@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,15 +28,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
-from videovault import logs
+from videovault import counters, logs
 from videovault.config import settings
-from videovault.data_dir import LOCK_SECONDS, directory_lock
+from videovault.data_dir import POLL_SECONDS, directory_lock
 from videovault.errors import DiskFull
 
 BUSY_SECONDS = 15
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
 MIGRATION_LOCK = "migrate"
+MIGRATION_SECONDS = 600.0  # indexes of a million rows take about one minute
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
 FILLER = "disk_reserve_filler"
@@ -157,12 +159,14 @@ def keep_newest(session: Session, age: Any, max_rows: int, *rows: ColumnElement[
 def migrate() -> None:
     """Migrate the database to this version's tables; processes that start together take turns."""
     with _migration_lock():
-        if is_migrated():
-            return
-        from alembic import command  # takes 10 MB and 200 ms, which only a first start needs
-        from alembic.config import Config
+        if not is_migrated():
+            from alembic import command  # takes 10 MB and 200 ms, which only a first start needs
+            from alembic.config import Config
 
-        command.upgrade(Config(str(ALEMBIC_INI)), "head")
+            command.upgrade(Config(str(ALEMBIC_INI)), "head")
+        with engine().begin() as connection:
+            if not counters.are_installed(connection):  # of a restored database
+                counters.install(connection)
 
 
 @contextmanager
@@ -172,16 +176,17 @@ def _migration_lock() -> Iterator[None]:
         with directory_lock(Path(url.database or "").absolute().parent):
             yield
         return
-    with engine().connect() as connection:
-        connection.execute(
-            text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": f"{LOCK_SECONDS:.0f}s"}
-        )
-        connection.execute(select(func.pg_advisory_lock(func.hashtext(MIGRATION_LOCK))))
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        until = time.monotonic() + MIGRATION_SECONDS
+        # Each attempt ends at once: an index that is built concurrently waits for every statement that began before.
+        while not connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(MIGRATION_LOCK)))):
+            if time.monotonic() > until:
+                raise TimeoutError("another process is still migrating the database")
+            time.sleep(POLL_SECONDS)
         try:
             yield
         finally:
             connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATION_LOCK))))
-            connection.invalidate()  # so that its lock_timeout does not return to the pool
 
 
 def is_migrated() -> bool:

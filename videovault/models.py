@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, Enum, Index, LargeBinary, Text
+from sqlalchemy import JSON, BigInteger, Enum, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from videovault import logs
@@ -56,8 +56,17 @@ PlaybackText = Enum(Playback, native_enum=False, length=20, values_callable=list
 CopyStateText = Enum(CopyState, native_enum=False, length=20, values_callable=list)
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the rows that a periodic task may have to do something with."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class User(SQLModel, table=True):
     __tablename__ = "users"
+    __table_args__ = (
+        Index("ix_users_created_id", "created_at", "id"),
+        _partial("ix_users_closed", "closed_at", where="closed_at IS NOT NULL"),
+    )
 
     id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True)
     email: str = Field(unique=True, index=True, max_length=254)
@@ -85,8 +94,8 @@ class Session(SQLModel, table=True):
     user_id: str = Field(foreign_key="users.id", index=True, ondelete="CASCADE")
     user_agent: str = Field(default="", max_length=300)
     created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
-    expires_at: datetime = Field(sa_type=UtcDateTime)
-    last_seen_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    last_seen_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
 
 
 class ApiToken(SQLModel, table=True):
@@ -125,6 +134,19 @@ class Video(Brief, SQLModel, table=True):
         Index("ix_videos_status_queued", "status", "queued_at"),
         Index("ix_videos_created_id", "created_at", "id"),
         Index("ix_videos_copy_state", "copy_state"),
+        # Those by title, size and duration are expressions: see migration 0023.
+        Index("ix_videos_owner_status_created", "owner_id", "status", "created_at", "id"),
+        Index("ix_videos_status_created", "status", "created_at", "id"),
+        _partial("ix_videos_owner_queued", "owner_id", "queued_at", "id", where="status = 'queued'"),
+        _partial("ix_videos_sidecar_due", "sidecar_due_at", where="sidecar_due_at IS NOT NULL"),
+        _partial("ix_videos_deadline", "deadline_at", where="status = 'generating'"),
+        _partial(
+            "ix_videos_next_ask", "next_ask_at", where="status = 'generating' AND requested_at IS NOT NULL"
+        ),
+        _partial(
+            "ix_videos_unordered", "queued_at", "id", where="status = 'generating' AND requested_at IS NULL"
+        ),
+        _partial("ix_videos_kept_upload", "upload_kept_until", where="upload_id IS NOT NULL"),
     )
 
     id: str = Field(primary_key=True, max_length=64)
@@ -326,6 +348,11 @@ class Event(SQLModel, table=True):
     """
 
     __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_kind_at", "kind", "at", "id"),
+        Index("ix_events_actor_at", "actor_id", "at", "id"),
+        Index("ix_events_client_ip_at", "client_ip", "at", "id"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
@@ -343,7 +370,10 @@ class WebhookCall(SQLModel, table=True):
     """A webhook call, in or out, as the webhook log keeps it. Rows outlive their videos."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (Index("ix_deliveries_video_id_id", "video_id", "id"),)
+    __table_args__ = (
+        Index("ix_deliveries_video_id_id", "video_id", "id"),
+        Index("ix_deliveries_direction_id", "direction", "id"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime, index=True)
@@ -375,7 +405,7 @@ class GenerationCount(SQLModel, table=True):
 
     __tablename__ = "generation_counts"
     user_id: str = Field(primary_key=True, max_length=32)
-    day: date = Field(primary_key=True)
+    day: date = Field(primary_key=True, index=True)
     count: int
 
 
@@ -386,7 +416,14 @@ class OutboxMessage(SQLModel, table=True):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_channel_next_attempt", "channel", "next_attempt_at"),)
+    __table_args__ = (
+        Index("ix_outbox_channel_next_attempt", "channel", "next_attempt_at"),
+        _partial(
+            "ix_outbox_never_due",
+            "created_at",
+            where="next_attempt_at IS NULL AND delivered_at IS NULL AND last_error IS NULL",
+        ),
+    )
 
     id: str = Field(default_factory=lambda: f"msg_{uuid4().hex}", primary_key=True, max_length=64)
     kind: str = Field(max_length=40)
@@ -409,3 +446,26 @@ class StoreCapabilities(SQLModel, table=True):
     store: str = Field(sa_type=Text)
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     learned_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
+
+
+class Counter(SQLModel, table=True):
+    """Videos by status and bytes of one account, or a part of the total; written by triggers (``counters.py``).
+
+    ``scope`` is the id of the account, or ``total-<number>``. ``accounts`` counts those that are not closed.
+    """
+
+    __tablename__ = "counters"
+    __table_args__ = (_partial("ix_counters_queued", "scope", where="queued > 0"),)
+
+    scope: str = Field(primary_key=True, max_length=32)
+    accounts: int
+    draft: int
+    generating: int
+    queued: int
+    storing: int
+    ready: int
+    failed: int
+    deleting: int
+    ready_bytes: int = Field(sa_type=BigInteger)
+    copy_bytes: int = Field(sa_type=BigInteger)
+    reserved_bytes: int = Field(sa_type=BigInteger)

@@ -6,12 +6,21 @@ from fastapi import APIRouter, Path, Query
 
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
-from videovault.api.schemas import DeleteManyBody, EventParams, InvitationBody, StatsParams, UserBody
+from videovault.api.schemas import (
+    AdminVideosParams,
+    DeleteManyBody,
+    EventParams,
+    InvitationBody,
+    PageParams,
+    StatsParams,
+    UserBody,
+)
 from videovault.services.accounts import accounts, passwords
 from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView
 from videovault.services.admin.statistics import StatsView
 from videovault.services.admin.users import AdminUserView, UserChange
+from videovault.services.admin.videos import VideosQuery
 from videovault.services.core.views import AdminVideoView, DeletionResult, LinkView, View
 from videovault.services.maintenance import reconcile
 
@@ -22,6 +31,7 @@ UserId = Annotated[str, Path(alias="userId", max_length=64)]
 class AllVideos(View):
     videos: list[AdminVideoView]
     total_count: int
+    next_cursor: str | None = None
 
 
 class Deletions(View):
@@ -31,6 +41,7 @@ class Deletions(View):
 class AllUsers(View):
     users: list[AdminUserView]
     total_count: int
+    next_cursor: str | None = None
 
 
 class OneUser(View):
@@ -41,13 +52,15 @@ class EndedSessions(View):
     ended_sessions: int
 
 
-@router.get("/videos", response_model_exclude_none=True, responses=failures(401, 403))
-def list_videos(caller: SignedInCaller) -> Success[AllVideos]:
-    """The videos of all users, newest first."""
-    found = videos.list_videos(caller)
-    return Success(
-        message="Videos retrieved successfully", data=AllVideos(videos=found, total_count=len(found))
+@router.get("/videos", response_model_exclude_none=True, responses=failures(400, 401, 403))
+def list_videos(caller: SignedInCaller, query: Annotated[AdminVideosParams, Query()]) -> Success[AllVideos]:
+    """The videos of all users, newest first, at most 200 at once. `totalCount` is over all pages."""
+    wanted = VideosQuery(
+        status=query.status, owner_id=query.user_id or "", q=query.q, limit=query.limit, cursor=query.cursor
     )
+    found = videos.find_videos(caller, wanted)
+    data = AllVideos(videos=found.videos, total_count=found.total_count, next_cursor=found.next_cursor)
+    return Success(message="Videos retrieved successfully", data=data)
 
 
 @router.delete("/videos", response_model_exclude_none=True, responses=failures(400, 401, 403))
@@ -58,11 +71,12 @@ def delete_videos(caller: SignedInCaller, body: DeleteManyBody) -> Success[Delet
     return Success(message=f"{deleted} of {len(results)} videos deleted", data=Deletions(results=results))
 
 
-@router.get("/users", response_model_exclude_none=True, responses=failures(401, 403))
-def list_users(caller: SignedInCaller) -> Success[AllUsers]:
-    """All accounts, oldest first."""
-    found = users.list_users(caller)
-    return Success(message="Users retrieved successfully", data=AllUsers(users=found, total_count=len(found)))
+@router.get("/users", response_model_exclude_none=True, responses=failures(400, 401, 403))
+def list_users(caller: SignedInCaller, query: Annotated[PageParams, Query()]) -> Success[AllUsers]:
+    """All accounts, oldest first, at most 200 at once. `totalCount` is over all pages."""
+    found = users.find_users(caller, limit=query.limit, cursor=query.cursor)
+    data = AllUsers(users=found.people, total_count=found.total_count, next_cursor=found.next_cursor)
+    return Success(message="Users retrieved successfully", data=data)
 
 
 @router.patch(

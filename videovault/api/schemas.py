@@ -229,6 +229,21 @@ class GalleryParams(CamelBody):
     cursor: Annotated[Text, StringConstraints(max_length=2000)] = ""
 
 
+class PageParams(CamelBody):
+    """A page of a list; ``cursor`` is the `nextCursor` of the page before."""
+
+    limit: Limit = 200
+    cursor: Annotated[Text, StringConstraints(max_length=2000)] = ""
+
+
+class AdminVideosParams(PageParams):
+    """An empty value counts as missing."""
+
+    status: Annotated[PublicStatus | None, or_blank(PublicStatus)] = None
+    user_id: Annotated[Id | None, or_blank(Id)] = None
+    q: Annotated[Line, StringConstraints(max_length=200)] = ""
+
+
 class EventParams(CamelBody):
     """An empty value counts as missing; ``until`` is exclusive. ``clientIp`` is a client address or its beginning."""
 

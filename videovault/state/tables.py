@@ -33,23 +33,29 @@ class PagedTable(RefreshableList, mixin=True):
     has_previous: bool = False
     has_next: bool = False
 
-    _offset: int = 0
+    _cursors: list[str] = []  # of the pages after the first one, up to this one
+    _next_cursor: str = ""
 
     @signed_in
     async def previous(self, caller: Caller) -> None:
-        self._offset = max(0, self._offset - PAGE)
+        self._cursors = self._cursors[:-1]
         await self._read(caller)
 
     @signed_in
     async def next(self, caller: Caller) -> None:
-        self._offset += PAGE if self.has_next else 0
+        self._cursors += [self._next_cursor] if self.has_next else []
         await self._read(caller)
 
-    def _show_page(self, shown: int, total: int) -> None:
-        """``shown`` of ``total`` rows are on the page that has been read."""
-        last = self._offset + shown
-        self.rows_shown = wording.rows_shown(self._offset + 1, last, total) if shown else ""
-        self.has_previous, self.has_next = self._offset > 0, last < total
+    @property
+    def _cursor(self) -> str:
+        return self._cursors[-1] if self._cursors else ""
+
+    def _show_page(self, shown: int, total: str, next_cursor: str | None) -> None:
+        """``shown`` rows are on the page that has been read."""
+        before = len(self._cursors) * PAGE
+        self.rows_shown = wording.rows_shown(before + 1, before + shown, total) if shown else ""
+        self.has_previous, self.has_next = before > 0, next_cursor is not None
+        self._next_cursor = next_cursor or ""
         self.is_loaded = True
 
 
@@ -78,7 +84,7 @@ class SortedTable(PagedTable, mixin=True):
         await self._read_first_page(caller)
 
     async def _read_first_page(self, caller: Caller) -> None:
-        self._offset = 0
+        self._cursors = []
         await self._read(caller)
 
     def _sort_from(self, query: Mapping[str, str], default: str) -> None:

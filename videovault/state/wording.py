@@ -268,9 +268,14 @@ def of_many(number: int, total: int) -> str:
     return f"{number:,} of {total:,}"
 
 
-def rows_shown(first: int, last: int, total: int) -> str:
+def rows_shown(first: int, last: int, total: str) -> str:
     """The part of a long list that is shown: ``51-100 of 1,200``, with a dash between the numbers."""
-    return f"{first:,}\u2013{last:,} of {total:,}"
+    return f"{first:,}\u2013{last:,} of {total}"
+
+
+def at_least(number: int, *, has_more: bool) -> str:
+    """``1,200``, or ``more than 10,000`` where counting ended."""
+    return f"more than {number:,}" if has_more else f"{number:,}"
 
 
 # Videos that most browsers cannot play.

@@ -82,7 +82,7 @@ def test_an_invitation_makes_one_account(anna: Caller) -> None:
         lambda: accounts.register("c@example.com", PASSWORD, invitation=token),
     )
     assert sorted(map(str, ends)) == sorted(map(str, [None, Forbidden]))
-    assert len(users.list_users(anna)) == 2
+    assert len(users.find_users(anna).people) == 2
 
 
 def test_a_reset_link_sets_one_password(anna: Caller) -> None:
@@ -109,4 +109,4 @@ def test_an_account_is_closed_once(anna: Caller) -> None:
     bert = invited(anna, "bert@example.com")
     accounts.close_account(bert, PASSWORD)
     accounts.finish_closing()
-    assert [one.email for one in users.list_users(anna)] == ["anna@example.com"]
+    assert [one.email for one in users.find_users(anna).people] == ["anna@example.com"]

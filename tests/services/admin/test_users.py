@@ -22,7 +22,10 @@ def test_people_are_found_by_address_or_name(anna: Caller, bert: Caller) -> None
 
 
 def test_a_page_has_the_total_number(anna: Caller, bert: Caller) -> None:
-    found = users.find_users(anna, offset=1, limit=1)
+    first = users.find_users(anna, limit=1)
+    assert first.next_cursor
+    found = users.find_users(anna, limit=1, cursor=first.next_cursor)
+    assert found.next_cursor is None
     assert ([each.user_id for each in found.people], found.total_count) == ([bert.user_id], 2)
 
 

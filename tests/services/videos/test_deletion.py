@@ -80,7 +80,7 @@ def test_an_admin_deletes_several_and_gets_a_result_for_each(video_id: str, anna
 
 def test_only_admins_list_and_delete_all_videos(video_id: str, bert: Caller) -> None:
     with pytest.raises(Forbidden):
-        videos.list_videos(bert)
+        videos.find_videos(bert, videos.VideosQuery())
     with pytest.raises(Forbidden):
         videos.delete_videos(bert, [video_id])
     assert row_exists(video_id)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from sqlmodel import Session, col, delete, or_, select, update
+from sqlmodel import Session, col, delete, select, update
 
 from videovault import models, security
 from videovault.clock import utcnow
@@ -129,9 +129,9 @@ def end_all(session: Session, user_id: str, *, tokens: bool = False) -> int:
 def purge() -> None:
     """Delete expired sessions."""
     sessions = models.Session
-    over = or_(col(sessions.expires_at) <= utcnow(), col(sessions.last_seen_at) <= utcnow() - _idle())
     with transaction() as session:
-        session.exec(delete(sessions).where(over))
+        session.exec(delete(sessions).where(col(sessions.expires_at) <= utcnow()))
+        session.exec(delete(sessions).where(col(sessions.last_seen_at) <= utcnow() - _idle()))
 
 
 def _is_valid(found: models.Session) -> bool:

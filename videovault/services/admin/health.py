@@ -128,7 +128,11 @@ def _s3() -> None:
 
 def _newest_key() -> str | None:
     """None also if the database fails: it has its own check."""
-    newest = select(Video.s3_key).where(Video.status == Status.READY).order_by(col(Video.id).desc())
+    newest = (
+        select(Video.s3_key)
+        .where(Video.status == Status.READY)
+        .order_by(col(Video.created_at).desc(), col(Video.id).desc())
+    )
     try:
         with reading() as session:
             return session.exec(newest.limit(1)).first()

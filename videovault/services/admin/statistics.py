@@ -8,10 +8,10 @@ from sqlmodel import Session, case, col, func, select
 
 from videovault.clock import utcnow
 from videovault.db import reading
-from videovault.models import Event, Status, User, Video
-from videovault.services.core import quota
+from videovault.models import Event
+from videovault.services.core import counts
 from videovault.services.core.access import Caller, check_admin
-from videovault.services.core.views import PUBLIC_STATUS, PublicStatus, View
+from videovault.services.core.views import PublicStatus, View
 
 DAYS = 30
 
@@ -37,14 +37,11 @@ def stats(caller: Caller, zone: str = "UTC", *, days: int = DAYS) -> StatsView:
     """The installation's statistics; ``zone`` is the time zone of the days. Raises Forbidden for non-admins."""
     check_admin(caller)
     with reading() as session:
-        people = select(func.count()).select_from(User).where(col(User.closed_at).is_(None))
+        counted = counts.of_all(session)
         return StatsView(
-            people=session.exec(people).one(),
-            videos=_counts(session),
-            bytes=int(
-                session.exec(select(func.sum(quota.BYTES_STORED)).where(Video.status == Status.READY)).one()
-                or 0
-            ),
+            people=counted.accounts,
+            videos=counted.by_public_status,
+            bytes=counted.stored_bytes,
             days=_days(session, zone_of(zone), days),
         )
 
@@ -61,14 +58,6 @@ def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """The start and end of a day; not 24 hours apart when daylight saving begins or ends."""
     begin, end = (datetime.combine(each, time.min, zone) for each in (day, day + timedelta(days=1)))
     return begin.astimezone(UTC), end.astimezone(UTC)
-
-
-def _counts(session: Session) -> dict[PublicStatus, int]:
-    counts: dict[PublicStatus, int] = dict.fromkeys(PUBLIC_STATUS.values(), 0)
-    for status, count in session.exec(select(Video.status, func.count()).group_by(col(Video.status))):
-        if status in PUBLIC_STATUS:
-            counts[PUBLIC_STATUS[status]] += count
-    return counts
 
 
 def _days(session: Session, zone: tzinfo, number: int) -> list[DayView]:

@@ -8,24 +8,27 @@ from sqlmodel import Session, col, func, or_, select
 
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import InvalidInput, UserNotFound
-from videovault.models import Event, User, Video
+from videovault.models import Counter, Event, User
 from videovault.services.accounts import accounts, sessions
-from videovault.services.core import quota
+from videovault.services.core import counts, cursors, pages, quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
 from videovault.services.core.views import Timestamp, View
 
 Column = Literal["created", "email", "seen", "storage"]
-_stored = (
-    select(func.coalesce(func.sum(quota.BYTES_USED), 0))
-    .where(col(Video.owner_id) == col(User.id))
-    .correlate(User)
-    .scalar_subquery()
-)
+MAX_PAGE = 200
+MAX_COUNTED = 10_000  # matches of a search
 SORTED_BY: Mapping[Column, Any] = {
     "created": col(User.created_at),
     "email": col(User.email),
     "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
-    "storage": _stored,
+    "storage": counts.USED_BYTES,
+}
+# The unique column beside each key: in the index of the key, so that no list has to be sorted.
+TIE_BREAKERS: Mapping[Column, Any] = {
+    "created": col(User.id),
+    "email": col(User.email),
+    "seen": col(User.id),
+    "storage": col(Counter.scope),
 }
 
 
@@ -46,10 +49,11 @@ class AdminUserView(View):
 
 
 class UsersView(View):
-    """One page of accounts, and the number of all."""
+    """One page of accounts, and the number of all, of which a search counts at most ``MAX_COUNTED``."""
 
     people: list[AdminUserView]
     total_count: int
+    next_cursor: str | None = None
 
 
 class UserChange(TypedDict, total=False):
@@ -66,25 +70,28 @@ def find_users(
     q: str = "",
     sort: Column = "created",
     descending: bool = False,
-    offset: int = 0,
-    limit: int | None = None,
+    limit: int = MAX_PAGE,
+    cursor: str = "",
 ) -> UsersView:
-    """One page of the accounts with ``q`` in e-mail address or name. Raises Forbidden for non-admins."""
+    """One page of the accounts with ``q`` in e-mail address or name. Raises Forbidden for non-admins, InvalidInput."""
     check_admin(caller)
+    name = f"users-{sort}-{'down' if descending else 'up'}"
+    columns = dict.fromkeys((SORTED_BY[sort], TIE_BREAKERS[sort]))  # one column if they are the same
+    order = [column.desc() if descending else column for column in columns]
+    keys = [key.label(f"key_{number}") for number, key in enumerate(columns)]
     wanted = _conditions(q)
-    order = SORTED_BY[sort].desc() if descending else SORTED_BY[sort].asc()
-    page = select(User).where(*wanted).order_by(order, col(User.id))
+    page = select(User, Counter, *keys).join(Counter, col(Counter.scope) == col(User.id)).where(*wanted)
+    if cursor:
+        page = page.where(cursors.after(order, cursors.decode(cursor, name)))
     with reading() as session:
-        users = session.exec(page.offset(offset).limit(limit)).all()
-        count = session.exec(select(func.count()).select_from(User).where(*wanted)).one()
-        used = _usage(session, [user.id for user in users] if limit else None)
-    people = [_view(user, *used.get(user.id, (0, 0))) for user in users]
-    return UsersView(people=people, total_count=count)
-
-
-def list_users(caller: Caller) -> list[AdminUserView]:
-    """All accounts, oldest first. Raises Forbidden for non-admins."""
-    return find_users(caller).people
+        found = session.execute(page.order_by(*order).limit(limit + 1)).all()
+        count = _count(session, q)
+    shown = found[:limit]
+    return UsersView(
+        people=[_view(user, counts.of_row(counter)) for user, counter, *_ in shown],
+        total_count=count,
+        next_cursor=cursors.encode(name, list(shown[-1][2:])) if len(found) > limit else None,
+    )
 
 
 def get_user(caller: Caller, user_id: str) -> AdminUserView:
@@ -94,7 +101,7 @@ def get_user(caller: Caller, user_id: str) -> AdminUserView:
         user = session.get(User, user_id)
         if user is None or user.closed_at:
             raise UserNotFound
-        return _view(user, *_usage(session, [user_id]).get(user_id, (0, 0)))
+        return _view(user, counts.of_account(session, user_id))
 
 
 def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserView:
@@ -124,7 +131,7 @@ def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserVi
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}
         session.add(Event(kind="user_changed", actor_id=caller.user_id, detail=detail))
-        return _view(user, *_usage(session, [user.id]).get(user.id, (0, 0)))
+        return _view(user, counts.of_account(session, user.id))
 
 
 def end_sessions(caller: Caller, user_id: str) -> int:
@@ -149,8 +156,7 @@ def _conditions(q: str) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = [col(User.closed_at).is_(None)]
     words = q.strip()
     if words:
-        in_email = col(User.email).icontains(words, autoescape=True)
-        wanted.append(or_(in_email, col(User.name).icontains(words, autoescape=True)))
+        wanted.append(or_(pages.contains(User.email, words), pages.contains(User.name, words)))
     return wanted
 
 
@@ -158,20 +164,19 @@ def _rights(user: User) -> tuple[bool, bool]:
     return user.is_admin, user.is_active
 
 
-def _usage(session: Session, user_ids: list[str] | None) -> Mapping[str, tuple[int, int]]:
-    """For each of these users (None: all), the number of videos and the bytes that count towards the quota."""
-    used = select(Video.owner_id, func.count(), func.sum(quota.BYTES_USED)).group_by(col(Video.owner_id))
-    if user_ids is not None:
-        used = used.where(col(Video.owner_id).in_(user_ids))
-    return {owner_id: (count, int(bytes_ or 0)) for owner_id, count, bytes_ in session.exec(used)}
+def _count(session: Session, q: str) -> int:
+    if not q.strip():
+        return counts.of_all(session).accounts
+    matches = select(User.id).where(*_conditions(q)).limit(MAX_COUNTED).subquery()
+    return session.exec(select(func.count()).select_from(matches)).one()
 
 
-def _view(user: User, video_count: int, storage_bytes: int) -> AdminUserView:
+def _view(user: User, counted: counts.Counts) -> AdminUserView:
     return AdminUserView.from_row(
         user,
         user_id=user.id,
-        video_count=video_count,
-        storage_bytes=storage_bytes,
+        video_count=counted.videos,
+        storage_bytes=counted.used_bytes,
         quota_bytes=quota.limit(user),
         has_own_quota=user.quota_bytes is not None,
     )

@@ -1,19 +1,23 @@
 """All users' videos, for admins: find and delete."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import load_only
-from sqlmodel import case, col, func, or_, select
+from sqlalchemy.sql.base import ExecutableOption
+from sqlmodel import Session, case, col, func, or_, select
 
 from videovault.db import reading
 from videovault.errors import VideoVaultError
-from videovault.models import Status, User, Video
+from videovault.models import Counter, Status, User, Video
+from videovault.services.core import counts, cursors, lifecycle, pages
 from videovault.services.core.access import Caller, check_admin
+from videovault.services.core.cursors import Position
 from videovault.services.core.views import (
-    PROCESSING,
     PUBLIC_STATUS,
     AdminVideoView,
     DeletionResult,
@@ -26,23 +30,41 @@ from videovault.services.videos import deletion
 
 Column = Literal["title", "owner", "status", "size", "created"]
 MAX_SELECTED = 10_000
-SELECTED_COLUMNS: tuple[Any, ...] = (Video.id, Video.title, Video.status, Video.size)
+MAX_COUNTED = 10_000  # matches of a search; counting all would cost as much as finding all
+MAX_PAGE = 200
+MAX_OWNERS = 1000  # found by a search
+OWNERS_AT_ONCE = 50
+SELECTED_COLUMNS: tuple[Any, ...] = (
+    col(Video.id),
+    col(Video.owner_id),
+    col(Video.title),
+    col(Video.status),
+    col(Video.size),
+    col(Video.created_at),
+)
 STORED_BYTES = case((col(Video.status) == Status.READY, func.coalesce(Video.size, 0)), else_=0)
+# Those by owner and status are lists of groups, each by time.
 SORTED_BY: Mapping[Column, Any] = {
-    "title": func.lower(col(Video.title)),
-    "owner": col(User.email),
-    "status": case((col(Video.status).in_(PROCESSING), "processing"), else_=col(Video.status)),
-    "size": STORED_BYTES,
+    "title": pages.TITLE,
+    "owner": col(Video.created_at),
+    "status": col(Video.created_at),
+    "size": pages.STORED_SIZE,
     "created": col(Video.created_at),
 }
+Group = tuple[str, str]  # owner and public status, empty for all
 
 
 class AdminVideosView(View):
-    """One page of videos; the totals are over all pages, ``total_bytes`` counts stored bytes only."""
+    """One page of videos; the totals are over all pages, ``total_bytes`` counts stored bytes only.
+
+    ``has_more_matches``: a search found more than the totals count.
+    """
 
     videos: list[AdminVideoView]
     total_count: int
     total_bytes: int
+    has_more_matches: bool = False
+    next_cursor: str | None = None
 
 
 class SelectedVideoView(View):
@@ -62,74 +84,66 @@ class OwnerView(View):
 
 @dataclass(frozen=True)
 class VideosQuery:
-    """A filter and an order; ``limit`` None: all, ``q``: part of the title or the owner's e-mail address."""
+    """A filter, an order and a page; ``cursor`` is from an earlier page, ``q``: part of the title or the owner's e-mail."""
 
     status: PublicStatus | None = None
     owner_id: str = ""
     q: str = ""
     sort: Column = "created"
     descending: bool = True
-    offset: int = 0
-    limit: int | None = None
+    cursor: str = ""
+    limit: int = MAX_PAGE
+
+    @property
+    def order_name(self) -> str:
+        return f"admin-{self.sort}-{'down' if self.descending else 'up'}"
 
 
 def find_videos(caller: Caller, query: VideosQuery) -> AdminVideosView:
-    """One page of the videos found, and their total number. Raises Forbidden for non-admins."""
+    """One page of the videos found, and their number. Raises Forbidden for non-admins, InvalidInput for a wrong cursor."""
     check_admin(caller)
-    page = (
-        select(Video, User)
-        .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_conditions(query))
-        .order_by(*_order(query))
-        .offset(query.offset)
-        .limit(query.limit)
-    )
-    sums = (
-        select(func.count(), func.coalesce(func.sum(STORED_BYTES), 0))
-        .select_from(Video)
-        .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_conditions(query))
-    )
+    position = cursors.decode(query.cursor, query.order_name) if query.cursor else None
     with reading() as session:
-        videos = [_view(video, owner) for video, owner in session.exec(page)]
-        count, stored = session.exec(sums).one()
-    return AdminVideosView(videos=videos, total_count=count, total_bytes=int(stored))
-
-
-def list_videos(caller: Caller) -> list[AdminVideoView]:
-    """All videos, newest first. Raises Forbidden for non-admins."""
-    return find_videos(caller, VideosQuery()).videos
+        videos, next_position = _read(session, query, position, query.limit)
+        emails = _emails(session, videos)
+        count, stored = _totals(session, query)
+    return AdminVideosView(
+        videos=[_view(video, emails[video.owner_id]) for video in videos if video.owner_id in emails],
+        total_count=min(count, MAX_COUNTED) if query.q.strip() else count,
+        total_bytes=stored,
+        has_more_matches=bool(query.q.strip()) and count > MAX_COUNTED,
+        next_cursor=cursors.encode(query.order_name, next_position) if next_position else None,
+    )
 
 
 def select_videos(caller: Caller, query: VideosQuery) -> list[SelectedVideoView]:
     """All videos of the query, on any page, at most ``MAX_SELECTED``: to be deleted or retried together."""
     check_admin(caller)
-    found = (
-        select(Video, User.email)
-        .options(load_only(*SELECTED_COLUMNS))
-        .join(User, col(User.id) == col(Video.owner_id))
-        .where(*_conditions(query))
-        .order_by(*_order(query))
-        .limit(MAX_SELECTED)
-    )
     with reading() as session:
-        return [
-            SelectedVideoView(
-                video_id=video.id,
-                title=video.title,
-                owner_email=email,
-                status=PUBLIC_STATUS[video.status],
-                size=stored_bytes(video.status, video.size),
-            )
-            for video, email in session.exec(found)
-        ]
+        found, _ = _read(session, query, None, MAX_SELECTED, load_only(*SELECTED_COLUMNS))
+        emails = _emails(session, found)
+    return [
+        SelectedVideoView(
+            video_id=video.id,
+            title=video.title,
+            owner_email=emails[video.owner_id],
+            status=PUBLIC_STATUS[video.status],
+            size=stored_bytes(video.status, video.size),
+        )
+        for video in found
+        if video.owner_id in emails
+    ]
 
 
 def list_owners(caller: Caller) -> list[OwnerView]:
     """The users who have videos, by e-mail address. Raises Forbidden for non-admins."""
     check_admin(caller)
-    having = select(Video.owner_id).where(col(Video.status) != Status.DELETING).distinct()
-    found = select(User.id, User.email).where(col(User.id).in_(having)).order_by(User.email)
+    found = (
+        select(User.id, User.email)
+        .join(Counter, col(Counter.scope) == col(User.id))
+        .where(_shown(None) > 0)
+        .order_by(User.email)
+    )
     with reading() as session:
         return [OwnerView(user_id=user_id, email=email) for user_id, email in session.exec(found)]
 
@@ -154,29 +168,127 @@ def _delete(caller: Caller, video_id: str) -> DeletionResult:
     return DeletionResult(video_id=video_id, deleted=True, note=str(kept) if kept else None)
 
 
-def _conditions(query: VideosQuery) -> list[ColumnElement[bool]]:
-    statuses = [status for status, public in PUBLIC_STATUS.items() if query.status in (None, public)]
-    conditions: list[ColumnElement[bool]] = [col(Video.status).in_(statuses)]
+def _read(
+    session: Session, query: VideosQuery, position: Position | None, limit: int, *options: ExecutableOption
+) -> tuple[list[Video], Position | None]:
+    """The videos behind ``position``, which is a group and the position in it, and that of the last one if there are more."""
+    searched = _search(session, query.q)
+    key = SORTED_BY[query.sort]
+    order = tuple(column.desc() if query.descending else column for column in (key, col(Video.id)))
+    videos: list[Video] = []
+    last: Position | None = None
+    group_name, inner = (str(position[0]), list(position[1:])) if position else ("", None)
+    for name, group in _groups(session, query, group_name):
+        here = inner if name == group_name else None
+        if len(videos) == limit:  # whether a later group has any
+            more, _ = pages.read_page(session, _parts(group, searched), order, here, 1, *options)
+            if more:
+                return videos, last
+            continue
+        page = pages.read_page(session, _parts(group, searched), order, here, limit - len(videos), *options)
+        videos += page[0]
+        if page[1]:
+            return videos, [name, *page[1]]
+        if page[0]:
+            last = [name, page[0][-1].created_at, page[0][-1].id]  # groups are lists by time
+    return videos, None
+
+
+def _groups(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[str, Group]]:
+    """The groups from ``start`` on, with the names by which they are ordered."""
+    if query.sort == "status":
+        names = sorted({*PUBLIC_STATUS.values()} if query.status is None else {query.status})
+        for name in reversed(names) if query.descending else names:
+            if not start or (name <= start if query.descending else name >= start):
+                yield name, (query.owner_id, name)
+    elif query.sort == "owner":
+        for user_id, email in _owners_from(session, query, start):
+            yield email, (user_id, query.status or "")
+    else:
+        yield "", (query.owner_id, query.status or "")
+
+
+def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[str, str]]:
+    """The owners of videos with the status that is asked for, by e-mail address."""
+    email = col(User.email)
+    found = (
+        select(User.id, User.email)
+        .join(Counter, col(Counter.scope) == col(User.id))
+        .where(_shown(query.status) > 0)
+        .order_by(email.desc() if query.descending else email)
+        .limit(OWNERS_AT_ONCE)
+    )
     if query.owner_id:
-        conditions.append(col(Video.owner_id) == query.owner_id)
-    words = query.q.strip()
-    if words:
-        in_title = col(Video.title).icontains(words, autoescape=True)
-        conditions.append(or_(in_title, col(User.email).icontains(words, autoescape=True)))
-    return conditions
+        found = found.where(User.id == query.owner_id)
+    last, is_first = start, True
+    while True:
+        later = (email < last, email <= last) if query.descending else (email > last, email >= last)
+        batch = session.exec(found.where(later[is_first]) if last else found).all()
+        yield from batch
+        if len(batch) < OWNERS_AT_ONCE:
+            return
+        last, is_first = batch[-1][1], False
 
 
-def _order(query: VideosQuery) -> tuple[Any, ...]:
-    """Equal values are ordered by id, so that no video is on two pages."""
-    columns = SORTED_BY[query.sort], col(Video.id)
-    return tuple(column.desc() if query.descending else column.asc() for column in columns)
+def _shown(status: str | None) -> Any:
+    """The number of an account's videos with this public status, in SQL."""
+    counted = (getattr(Counter, name) for name, public in PUBLIC_STATUS.items() if status in (None, public))
+    return reduce(add, map(col, counted))
 
 
-def _view(video: Video, owner: User) -> AdminVideoView:
+def _parts(group: Group, searched: Sequence[ColumnElement[bool]]) -> list[pages.Conditions]:
+    owner_id, public = group
+    owned = [col(Video.owner_id) == owner_id] if owner_id else []
+    statuses = [Status(status) for status, each in PUBLIC_STATUS.items() if public in ("", each)]
+    return [[*owned, lifecycle.in_status(status), *searched] for status in statuses]
+
+
+def _search(session: Session, q: str) -> list[ColumnElement[bool]]:
+    """Owners are found first: a condition on two tables could use no index."""
+    words = q.strip()
+    if not words:
+        return []
+    owners = session.exec(
+        select(User.id).where(pages.contains(User.email, words)).limit(MAX_OWNERS + 1)
+    ).all()
+    if len(owners) > MAX_OWNERS:
+        is_owner = col(Video.owner_id).in_(select(User.id).where(pages.contains(User.email, words)))
+    else:
+        is_owner = col(Video.owner_id).in_(owners)
+    is_titled = pages.contains(Video.title, words)
+    return [or_(is_titled, is_owner) if owners else is_titled]
+
+
+def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
+    """The number of videos and their stored bytes; of a search at most one more than ``MAX_COUNTED``."""
+    searched = _search(session, query.q)
+    if not searched:
+        counted = counts.of_account(session, query.owner_id) if query.owner_id else counts.of_all(session)
+        numbers = [
+            number for status, number in counted.by_public_status.items() if query.status in (None, status)
+        ]
+        return sum(numbers), counted.ready_bytes if query.status in (None, "ready") else 0
+    statuses = [status for status, public in PUBLIC_STATUS.items() if query.status in (None, public)]
+    wanted = select(STORED_BYTES.label("size")).where(col(Video.status).in_(statuses), *searched)
+    if query.owner_id:
+        wanted = wanted.where(Video.owner_id == query.owner_id)
+    matches = wanted.limit(MAX_COUNTED + 1).subquery()
+    count, stored = session.exec(
+        select(func.count(), func.coalesce(func.sum(matches.c.size), 0)).select_from(matches)
+    ).one()
+    return count, int(stored)
+
+
+def _emails(session: Session, videos: Sequence[Video]) -> Mapping[str, str]:
+    owner_ids = {video.owner_id for video in videos}
+    return dict(session.exec(select(User.id, User.email).where(col(User.id).in_(owner_ids))).all())
+
+
+def _view(video: Video, owner_email: str) -> AdminVideoView:
     return AdminVideoView(
         video=VideoView.of(video),
-        owner_id=owner.id,
-        owner_email=owner.email,
+        owner_id=video.owner_id,
+        owner_email=owner_email,
         size=video.size or 0,
         has_poster=video.poster_key is not None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, literal, tuple_
 from sqlalchemy.sql.operators import desc_op
 
 from videovault import security
@@ -25,11 +25,21 @@ def sort_keys(order: Order) -> list[Any]:
     return [column.element if _is_descending(column) else column for column in order]
 
 
+def directed(order: Order, columns: Sequence[Any]) -> list[Any]:
+    """``columns`` in the directions of ``order``."""
+    pairs = zip(order, columns, strict=True)
+    return [column.desc() if _is_descending(each) else column for each, column in pairs]
+
+
 def after(order: Order, position: Position) -> ColumnElement[bool]:
-    """The rows that come behind ``position`` in this order."""
-    key, value = sort_keys(order)[0], position[0]
-    further: ColumnElement[bool] = key < value if _is_descending(order[0]) else key > value
-    return or_(further, and_(key == value, after(order[1:], position[1:]))) if order[1:] else further
+    """The rows that come behind ``position`` in this order, whose columns all have one direction.
+
+    A comparison of rows begins in an index at the position itself, even among many equal keys.
+    """
+    keys = sort_keys(order)
+    values = [literal(value, key.type) for key, value in zip(keys, position, strict=True)]
+    row, last = tuple_(*keys), tuple_(*values)
+    return row < last if _is_descending(order[0]) else row > last
 
 
 def encode(name: str, position: Position) -> str:

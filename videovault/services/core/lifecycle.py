@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, bindparam, update
 from sqlmodel import Session, col, or_, select
 
 from videovault import security
@@ -44,6 +44,11 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 # Fetch at once, without waiting for the backoff of earlier refusals.
 FETCH_NOW: dict[str, Any] = {"refused_since": None, "next_fetch_at": None}
+
+
+def in_status(status: Status) -> ColumnElement[bool]:
+    """Whether a video has this status, as part of the statement's text: partial indexes do not know parameters."""
+    return col(Video.status) == bindparam(None, status, literal_execute=True)
 
 
 def lease_expired(at: datetime) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from videovault.db import transaction
 from videovault.errors import DiskFull, QuotaExceeded
 from videovault.formatting import format_size
 from videovault.models import Status, User, Video
-from videovault.services.core import lifecycle
+from videovault.services.core import counts, lifecycle
 
 # The size of a stored video with its playable copy, or the reservation of one in progress.
 BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
@@ -30,8 +30,11 @@ def limit(user: User) -> int:
 
 def used(session: Session, user_id: str, *, excluding: str = "") -> int:
     """Bytes that the user's videos occupy or have reserved, without the video ``excluding``."""
-    total = select(func.sum(BYTES_USED)).where(Video.owner_id == user_id, Video.id != excluding)
-    return int(session.exec(total).one() or 0)
+    used_bytes = counts.of_account(session, user_id).used_bytes
+    if excluding:
+        own = select(BYTES_USED).where(Video.owner_id == user_id, Video.id == excluding)
+        used_bytes -= int(session.exec(own).first() or 0)
+    return used_bytes
 
 
 def remaining(session: Session, user_id: str) -> int | None:
@@ -53,8 +56,7 @@ def check_quota(session: Session, user_id: str) -> None:
 
 def check_video_count(session: Session, user_id: str, *, adding: int = 0) -> None:
     """Raises QuotaExceeded if the account would have more than ``MAX_VIDEOS`` rows, including drafts and failed ones."""
-    count = select(func.count()).select_from(Video).where(Video.owner_id == user_id)
-    if session.exec(count).one() + adding > MAX_VIDEOS:
+    if counts.of_account(session, user_id).videos + adding > MAX_VIDEOS:
         raise QuotaExceeded(f"The account has {MAX_VIDEOS:,} videos, the maximum. Delete some first.")
 
 

@@ -52,6 +52,7 @@ Keep = Callable[[Video, Iterator[bytes], int | None], object]
 
 Raises WebhookUnanswered if the response ends early.
 """
+MOST_AT_ONCE = 1000
 T = TypeVar("T")
 log = logs.get(__name__)
 
@@ -208,7 +209,7 @@ def fail_overdue() -> None:
     If the generator announced the URL, the video is fetched from there instead: not all generators report the end.
     """
     with reading() as session:
-        late = session.exec(_overdue(session, select(Video.id))).all()
+        late = session.exec(_overdue(session, select(Video.id)).limit(MOST_AT_ONCE)).all()
     for video_id in late:
         with transaction() as session:
             # Read again, and locked: the generator may have given a later time meanwhile.
@@ -355,7 +356,8 @@ def rejection_message(message: str) -> str:
 
 
 def _overdue(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
-    return statement.where(Video.status == Status.GENERATING, col(Video.deadline_at) < read_db_now(session))
+    late = col(Video.deadline_at) < read_db_now(session)
+    return statement.where(lifecycle.in_status(Status.GENERATING), late)
 
 
 def _fail(video: Video, code: str, message: str, by: lifecycle.ActorKind = "worker") -> None:

@@ -19,6 +19,7 @@ from videovault.services.generation import orders
 from videovault.services.generation.result_field import video_result_field
 from videovault.services.generation.webhook_log import outgoing_recorder
 
+MOST_AT_ONCE = 1000
 log = logs.get(__name__)
 
 
@@ -26,10 +27,11 @@ def due_video_ids() -> list[str]:
     """The videos whose generators are to be polled now."""
     due = (
         select(Video.id)
-        .where(Video.status == Status.GENERATING)
+        .where(lifecycle.in_status(Status.GENERATING))
         .where(col(Video.status_url).is_not(None), col(Video.requested_at).is_not(None))
         .where(col(Video.next_ask_at) <= utcnow())
         .order_by(col(Video.next_ask_at))
+        .limit(MOST_AT_ONCE)
     )
     with reading() as session:
         return list(session.exec(due))

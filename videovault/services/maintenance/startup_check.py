@@ -1,6 +1,6 @@
 """Refuse to start if the database or the stored videos were lost: if one is empty, but the other is not."""
 
-from sqlmodel import col, func, select
+from sqlmodel import col, select
 
 from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
@@ -9,6 +9,7 @@ from videovault.errors import ConfigurationError, StorageError
 from videovault.gateways import storage
 from videovault.models import Status, User, Video
 from videovault.services.admin.health import SharedRun
+from videovault.services.core import counts
 
 PREFIX = "videos/"
 # An unavailable store does not block the start; its health check reports it.
@@ -25,8 +26,8 @@ def check_data_is_complete() -> None:
     """
     with reading() as session:
         has_accounts = session.exec(select(User.id).limit(1)).first() is not None
+        video_count = counts.of_all(session).by_state[Status.READY]
         is_stored = Video.status == Status.READY
-        video_count = session.exec(select(func.count()).select_from(Video).where(is_stored)).one()
         newest = select(Video.s3_key).where(is_stored).order_by(col(Video.created_at).desc()).limit(1)
         key = session.exec(newest).first()
     if not has_accounts and _holds_videos() is True:

@@ -59,9 +59,8 @@ def purge() -> None:
     unsent = col(OutboxMessage.next_attempt_at).is_(None) & col(OutboxMessage.delivered_at).is_(None)
     never_due = unsent & col(OutboxMessage.last_error).is_(None)
     with transaction() as session:
-        session.exec(
-            delete(OutboxMessage).where(never_due | (col(OutboxMessage.created_at) < utcnow() - RETENTION))
-        )
+        session.exec(delete(OutboxMessage).where(never_due))
+        session.exec(delete(OutboxMessage).where(col(OutboxMessage.created_at) < utcnow() - RETENTION))
         keep_newest(session, OutboxMessage.created_at, MAX_MESSAGES)
 
 

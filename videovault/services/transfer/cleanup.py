@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from sqlmodel import col, delete, or_, select, update
@@ -18,6 +19,7 @@ from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME, folder, i
 
 # An upload is recorded in its row right after it has been started.
 ORPHANED_AFTER = timedelta(minutes=15)
+MOST_AT_ONCE = 100  # rows in memory
 NO_UPLOAD: dict[str, Any] = dict.fromkeys(("upload_id", "upload_source", "upload_kept_until"))
 
 log = logs.get(__name__)
@@ -69,10 +71,13 @@ def clean_up_failed() -> None:
     with reading() as session:
         at = read_db_now(session)
         kept_until = col(Video.upload_kept_until)
-        aborted = col(Video.upload_id).is_not(None) & or_(kept_until.is_(None), kept_until < at)
-        uncleaned = select(Video).where(Video.status == Status.FAILED).where(or_(aborted, lease_expired(at)))
-        videos = list(session.exec(uncleaned))
-    for video in videos:
+        # The concatenation keeps the database from the index of all failed videos.
+        is_failed = col(Video.status).concat("") == Status.FAILED
+        not_kept = or_(kept_until.is_(None), kept_until < at)
+        aborted = select(Video).where(col(Video.upload_id).is_not(None), is_failed, not_kept)
+        left = select(Video).where(Video.status == Status.FAILED, lease_expired(at))
+        found = [session.exec(uncleaned.limit(MOST_AT_ONCE)).all() for uncleaned in (aborted, left)]
+    for video in {video.id: video for video in chain(*found)}.values():
         if lock_for_cleanup(video):
             keeps = video.upload_kept_until
             remove_leftovers(video, keep_parts=keeps is not None and keeps >= at)
@@ -105,11 +110,13 @@ def is_referenced(upload: Upload) -> bool:
 
     A video in the response to its order is stored while its status is still ``generating``.
     """
+    video_id = upload.key.removeprefix("videos/").split("/")[1:2]  # the row that could refer to it
     with reading() as session:
         is_in_work = (col(Video.status) == Status.GENERATING) & ~lease_expired(read_db_now(session))
         in_response = (col(Video.s3_key) == upload.key) & is_in_work
         copying = (col(Video.copy_key) == upload.key) & (col(Video.copy_state) == CopyState.MAKING)
         referring = select(Video.id).where(
-            or_(col(Video.upload_id) == upload.upload_id, copying, in_response)
+            col(Video.id).in_(video_id),
+            or_(col(Video.upload_id) == upload.upload_id, copying, in_response),
         )
         return session.exec(referring).first() is not None

@@ -158,8 +158,11 @@ def _claim() -> Video | None:
 
 
 def _is_due(session: Session) -> ColumnElement[bool]:
-    expired = (col(Video.copy_state) == CopyState.MAKING) & lease_expired(read_db_now(session))
-    return (col(Video.status) == Status.READY) & or_(col(Video.copy_state) == CopyState.DUE, expired)
+    state = col(Video.copy_state)
+    expired = (state == CopyState.MAKING) & lease_expired(read_db_now(session))
+    # The concatenation keeps the database from the index of all ready videos.
+    is_ready = col(Video.status).concat("") == Status.READY
+    return state.in_((CopyState.DUE, CopyState.MAKING)) & is_ready & or_(state == CopyState.DUE, expired)
 
 
 def _claim_row(session: Session, video: Video) -> bool:

@@ -7,7 +7,8 @@ than RUNNING_PER_USER transfers. A worker takes the video that is due, not the o
 from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Subquery
+from sqlalchemy import ColumnElement, Subquery, bindparam, literal, true
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, case, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -15,8 +16,8 @@ from videovault import logs, metrics
 from videovault.clock import db_now, read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.models import Status, User, Video
-from videovault.services.core import lifecycle
+from videovault.models import Counter, Status, User, Video
+from videovault.services.core import counts, lifecycle
 from videovault.services.core.lifecycle import lease_expired
 
 # By then an enqueued video has been claimed, or still waits in the queue.
@@ -31,7 +32,7 @@ def claim() -> Video | None:
     """Claim the next queued video for this worker; None if there is none."""
     while True:
         with transaction() as session:
-            video = session.exec(_due_in_order(session, select(Video)).limit(1)).first()
+            video = session.exec(_next(session, select(Video))).first()
             if video is None or _claim(session, video):
                 return video
 
@@ -45,14 +46,14 @@ def try_claim() -> None:
 def next_queued() -> str | None:
     """The next queued video, to be enqueued for any free worker."""
     with reading() as session:
-        return session.exec(_due_in_order(session, select(Video.id)).limit(1)).first()
+        return session.exec(_next(session, select(Video.id))).first()
 
 
 def next_unrequested() -> str | None:
     """A video whose order has not been sent, of the user with the fewest in generation."""
     with reading() as session:
         requested = _count_by_owner(
-            (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_not(None)
+            lifecycle.in_status(Status.GENERATING) & col(Video.requested_at).is_not(None)
         )
         waiting = (
             select(Video.id)
@@ -70,8 +71,18 @@ def stranded() -> list[str]:
         unrequested = session.exec(
             select(Video.id).where(_order_is_due(session), untouched).limit(MAX_ENQUEUED)
         ).all()
+        # In any order: a worker takes the next video, not the one it was called for.
         queued = session.exec(
-            _due_in_order(session, select(Video.id)).where(untouched).limit(MAX_ENQUEUED)
+            select(Video.id)
+            .join(Counter, col(Counter.scope) == col(Video.owner_id))
+            .where(
+                lifecycle.in_status(Status.QUEUED),
+                untouched,
+                _has_free_slot(),
+                *_may_be_stored(session, Video),
+            )
+            .order_by(col(Video.queued_at))
+            .limit(MAX_ENQUEUED)
         ).all()
         return [*unrequested, *queued]
 
@@ -100,8 +111,7 @@ def _claim(session: Session, video: Video) -> bool:
     # Claims for the same owner on other machines wait for this lock, and then count this one as running.
     session.get_one(User, video.owner_id, with_for_update={"key_share": True})
     most = settings().running_per_user
-    running = select(func.count()).where(Video.owner_id == video.owner_id, Video.status == Status.STORING)
-    if most and session.exec(running).one() >= most:
+    if most and counts.of_account(session, video.owner_id).by_state[Status.STORING] >= most:
         return False
     claimed = lifecycle.transition(
         session,
@@ -122,7 +132,7 @@ def _claim(session: Session, video: Video) -> bool:
 def _order_is_due(session: Session) -> ColumnElement[bool]:
     """Videos whose order is due: a busy generator has named a time."""
     due = or_(col(Video.next_ask_at).is_(None), col(Video.next_ask_at) <= read_db_now(session))
-    return (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None) & due
+    return lifecycle.in_status(Status.GENERATING) & col(Video.requested_at).is_(None) & due
 
 
 def _count_by_owner(videos: ColumnElement[bool]) -> Subquery:
@@ -131,18 +141,41 @@ def _count_by_owner(videos: ColumnElement[bool]) -> Subquery:
     return counts.group_by(col(Video.owner_id)).subquery()
 
 
-def _due_in_order(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
-    """The videos of ``statement`` that may be stored now, the next one first."""
-    running = _count_by_owner(col(Video.status) == Status.STORING)
-    most = settings().running_per_user
+def _next(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
+    """The video of ``statement`` that is stored next: of each owner's first one, at the cost of a look-up per owner."""
     served, queued = col(User.served_at), col(Video.queued_at)
-    has_no_worker = or_(col(Video.heartbeat_at).is_(None), lease_expired(read_db_now(session)))
-    next_fetch = col(Video.next_fetch_at)
-    is_due = or_(next_fetch.is_(None), next_fetch <= read_db_now(session))
-    due = (
-        statement.join(User, col(User.id) == Video.owner_id)
-        .outerjoin(running, running.c.owner_id == Video.owner_id)
-        .where(Video.status == Status.QUEUED, has_no_worker, is_due)
-        .order_by(case((served > queued, served), else_=queued), queued, col(Video.id))
+    other = aliased(Video)
+    first = (
+        select(other.id)
+        .where(
+            other.owner_id == Counter.scope,
+            col(other.status) == bindparam(None, Status.QUEUED, literal_execute=True),
+            *_may_be_stored(session, other),
+        )
+        .order_by(col(other.queued_at), col(other.id))
+        .limit(1)
+        .correlate(Counter)
+        .scalar_subquery()
     )
-    return due.where(func.coalesce(running.c.number, 0) < most) if most else due
+    return (
+        statement.select_from(Counter)
+        .join(User, col(User.id) == col(Counter.scope))
+        .join(Video, col(Video.id) == first)
+        .where(col(Counter.queued) > literal(0, literal_execute=True), _has_free_slot())
+        .where(col(Video.owner_id) == col(Counter.scope))
+        .order_by(case((served > queued, served), else_=queued), queued, col(Video.id))
+        .limit(1)
+    )
+
+
+def _may_be_stored(session: Session, video: type[Video]) -> tuple[ColumnElement[bool], ...]:
+    """No worker may still be busy with it, and its next fetch is due."""
+    at, beat, next_fetch = read_db_now(session), col(video.heartbeat_at), col(video.next_fetch_at)
+    lease = timedelta(seconds=lifecycle.LEASE_SECONDS)
+    has_no_worker = or_(beat.is_(None), beat < at - lease, beat > at + lease)
+    return has_no_worker, or_(next_fetch.is_(None), next_fetch <= at)
+
+
+def _has_free_slot() -> ColumnElement[bool]:
+    most = settings().running_per_user
+    return col(Counter.storing) < most if most else true()

@@ -1,5 +1,7 @@
 """Deletion in steps: the video leaves every list at once, then its objects are deleted, then its row."""
 
+from collections.abc import Iterator
+
 from sqlmodel import col, or_, select
 from sqlmodel import delete as delete_where
 
@@ -10,12 +12,14 @@ from videovault.errors import ObjectSwapped, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import KeptVersions
 from videovault.models import Event, Status, Video
-from videovault.services.core import lifecycle
+from videovault.services.core import lifecycle, pages
 from videovault.services.core.access import Caller, open_video
+from videovault.services.core.cursors import Position
 from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import folder
 from videovault.services.videos import integrity
 
+BATCH_SIZE = 200
 log = logs.get(__name__)
 
 
@@ -76,15 +80,26 @@ def resume(video_id: str) -> bool:
 
 def finish_pending() -> None:
     """Continue deletions that an S3 failure or a crash interrupted."""
-    with reading() as session:
-        unfinished = list(session.exec(select(Video).where(Video.status == Status.DELETING)))
-    for video in unfinished:
+    for video in _unfinished():
         try:
             finish(video)
         except StorageError as error:
             log.warning("deletion postponed: S3 failed", video_id=video.id, reason=error.public_message)
             if error.retryable:
                 return  # S3 is down: every further video would wait for the same timeout
+
+
+def _unfinished() -> Iterator[Video]:
+    order = (col(Video.created_at), col(Video.id))
+    position: Position | None = None
+    while True:
+        with reading() as session:
+            videos, position = pages.read_page(
+                session, [[lifecycle.in_status(Status.DELETING)]], order, position, BATCH_SIZE
+            )
+        yield from videos
+        if position is None:
+            return
 
 
 def _check_object(caller: Caller, video_id: str, owner_id: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, or_, select
 
 from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
@@ -17,7 +17,17 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import CopyState, Event, Status, User, Video
-from videovault.services.core import audit, cursors, fields, idempotency, lifecycle, quota, rate_limits
+from videovault.services.core import (
+    audit,
+    counts,
+    cursors,
+    fields,
+    idempotency,
+    lifecycle,
+    pages,
+    quota,
+    rate_limits,
+)
 from videovault.services.core.access import Caller, check_user, open_video
 from videovault.services.core.cursors import Position
 from videovault.services.core.idempotency import Claim
@@ -39,9 +49,9 @@ Sort = Literal["newest", "oldest", "title", "size", "longest"]
 SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
     "oldest": (col(Video.created_at), col(Video.id)),
-    "title": (func.lower(col(Video.title)), col(Video.id)),
-    "size": (func.coalesce(col(Video.size), 0).desc(), col(Video.id)),
-    "longest": (func.coalesce(col(Video.duration), 0).desc(), col(Video.id)),
+    "title": (pages.TITLE, col(Video.id)),
+    "size": (pages.STORED_SIZE.desc(), col(Video.id).desc()),
+    "longest": (pages.DURATION.desc(), col(Video.id).desc()),
 }
 PAGE_SIZE = 200
 LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
@@ -97,12 +107,12 @@ def list_videos(
     position = _position(query)
     with reading() as session:
         rows, next_position = _read_page(session, user_id, query, query.limit, position)
-        counts = count_by_status(session, user_id)
+        counted = counts.of_account(session, user_id).by_public_status
     if links and any(row.status == Status.READY for row in rows):
         record_links(caller, user_id)
     videos = with_links_all(rows) if links else [VideoView.of(row) for row in rows]
     next_cursor = cursors.encode(query.sort, next_position) if next_position else None
-    return gallery_view(videos, counts, next_cursor)
+    return gallery_view(videos, counted, next_cursor)
 
 
 def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterator[GalleryView]:
@@ -117,7 +127,7 @@ def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterato
     rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
     position = _position(query)
     with reading() as session:
-        counts = count_by_status(session, user_id)
+        counted = counts.of_account(session, user_id).by_public_status
     are_links_recorded, is_last = False, False
     while not is_last:
         with reading() as session:
@@ -125,20 +135,20 @@ def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterato
         if not are_links_recorded and any(row.status == Status.READY for row in rows):
             record_links(caller, user_id)
             are_links_recorded = True
-        yield gallery_view(with_links_all(rows), counts)
+        yield gallery_view(with_links_all(rows), counted)
         is_last = position is None
 
 
 def gallery_view(
-    shown: list[VideoView], counts: Mapping[str, int], next_cursor: str | None = None
+    shown: list[VideoView], counted: Mapping[PublicStatus, int], next_cursor: str | None = None
 ) -> GalleryView:
     return GalleryView(
         videos=shown,
-        total_count=sum(counts.values()) - counts["draft"],
-        ready_count=counts["ready"],
-        processing_count=counts["processing"],
-        failed_count=counts["failed"],
-        draft_count=counts["draft"],
+        total_count=sum(counted.values()) - counted["draft"],
+        ready_count=counted["ready"],
+        processing_count=counted["processing"],
+        failed_count=counted["failed"],
+        draft_count=counted["draft"],
         next_cursor=next_cursor,
     )
 
@@ -325,30 +335,19 @@ def _ready(session: Session, caller: Caller, video_id: str) -> Video:
     return row
 
 
-def filters(user_id: str, query: GalleryQuery) -> list[ColumnElement[bool]]:
+def filters(user_id: str, query: GalleryQuery) -> list[list[ColumnElement[bool]]]:
+    """The conditions of each status that the query asks for."""
     if query.status is None:
         statuses: list[str] = list(LISTED_STATUSES)
     else:
         statuses = [status for status, public in PUBLIC_STATUS.items() if public == query.status]
-    chosen = [col(Video.owner_id) == user_id, col(Video.status).in_(statuses)]
+    chosen: list[ColumnElement[bool]] = []
     text = unicodedata.normalize("NFC", query.q.strip())  # the form in which titles are stored
     if text:
         searched = (col(Video.title), col(Video.company_name))
-        chosen.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
-    return chosen
-
-
-def count_by_status(session: Session, user_id: str) -> dict[str, int]:
-    counted: dict[str, int] = dict.fromkeys(PUBLIC_STATUS.values(), 0)
-    grouped = (
-        select(Video.status, func.count())
-        .where(Video.owner_id == user_id)
-        .where(col(Video.status).in_(PUBLIC_STATUS))
-        .group_by(col(Video.status))
-    )
-    for status, count in session.exec(grouped):
-        counted[PUBLIC_STATUS[status]] += count
-    return counted
+        chosen.append(or_(*(pages.contains(column, text) for column in searched)))
+    is_own = col(Video.owner_id) == user_id
+    return [[is_own, lifecycle.in_status(Status(status)), *chosen] for status in statuses]
 
 
 def _position(query: GalleryQuery) -> Position | None:
@@ -358,14 +357,7 @@ def _position(query: GalleryQuery) -> Position | None:
 def _read_page(
     session: Session, user_id: str, query: GalleryQuery, limit: int | None, position: Position | None
 ) -> tuple[list[Video], Position | None]:
-    """The rows behind ``position``, and the position of the last one if there are more."""
-    order = SORT_ORDERS[query.sort]
-    wanted = select(Video, *cursors.sort_keys(order)).where(*filters(user_id, query)).order_by(*order)
-    if position:
-        wanted = wanted.where(cursors.after(order, position))
-    found = session.exec(wanted.limit(limit + 1 if limit else None)).all()
-    page = found[:limit] if limit else found
-    return [row[0] for row in page], page[-1][1:] if len(found) > len(page) else None
+    return pages.read_page(session, filters(user_id, query), SORT_ORDERS[query.sort], position, limit)
 
 
 def _owner_id(caller: Caller, user_email: str) -> str:

@@ -232,7 +232,9 @@ def write_due() -> None:
         since, at = col(Video.sidecar_due_at), read_db_now(session)
         # A due time in the future dates from before the clock was set back.
         late = or_(since < at - LEFT_AFTER, since > at + LEFT_AFTER)
-        due = select(Video.id).where(Video.status == Status.READY, late).order_by(since)
+        # The concatenation keeps the database from the index of all ready videos.
+        is_ready = col(Video.status).concat("") == Status.READY
+        due = select(Video.id).where(since.is_not(None), is_ready, late).order_by(since)
         left = session.exec(due.limit(MOST_AT_ONCE)).all()
     for video_id in left:
         if not write(video_id):

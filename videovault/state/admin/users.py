@@ -103,7 +103,7 @@ class AdminUsersState(SortedTable, AdminState):
         self.filters_number += self.q != query.get("q", "")
         self.q = query.get("q", "")
         self._sort_from(query, DEFAULT_SORT)
-        self._offset, self.invites = 0, settings().signup != "closed"
+        self._cursors, self.invites = [], settings().signup != "closed"
         quota = settings().default_quota_bytes
         self.default_quota = format_size(quota) if quota else "no limit"
         self.confirming = ""
@@ -188,12 +188,12 @@ class AdminUsersState(SortedTable, AdminState):
             q=self.q,
             sort=cast("users.Column", self.sort),
             descending=self.is_descending,
-            offset=self._offset,
             limit=tables.PAGE,
+            cursor=self._cursor,
         )
         self.users = [UserRow.of(view) for view in found.people]
         self.total = wording.accounts(found.total_count)
-        self._show_page(len(self.users), found.total_count)
+        self._show_page(len(self.users), f"{found.total_count:,}", found.next_cursor)
         self.address = tables.query_string(q=self.q, **self._sort_query(DEFAULT_SORT))
 
 

@@ -132,7 +132,7 @@ class AdminVideosState(SortedTable, AdminState):
             self._picks = {}
             self.filters_number += 1
         self._sort_from(query, DEFAULT_SORT)
-        self._offset = 0
+        self._cursors = []
         self.owners = [
             Owner(user_id=owner.user_id, email=owner.email)
             for owner in await run_in_db_pool(videos.list_owners, caller)
@@ -262,20 +262,23 @@ class AdminVideosState(SortedTable, AdminState):
 
     async def _read_first_page(self, caller: Caller) -> None:
         """After a change of filters: select nothing that is out of sight."""
-        self._offset, self._picks = 0, {}
+        self._cursors, self._picks = [], {}
         self.selection_number += 1
         await self._read(caller)
 
     async def _read(self, caller: Caller) -> None:
         found = await run_in_db_pool(videos.find_videos, caller, self._query())
-        if not found.videos and self._offset:  # the last page no longer exists
-            self._offset = max(0, (found.total_count - 1) // tables.PAGE * tables.PAGE)
+        while not found.videos and self._cursors:  # the last page no longer exists
+            self._cursors = self._cursors[:-1]
             found = await run_in_db_pool(videos.find_videos, caller, self._query())
         self.rows = [VideoRow.of(video) for video in found.videos]
         self._on_page = by_id(picked(video) for video in found.videos)
         self._found = found.total_count
+        total = wording.at_least(found.total_count, has_more=found.has_more_matches)
         self.total = wording.videos_and_size(found.total_count, found.total_bytes)
-        self._show_page(len(self.rows), found.total_count)
+        if found.has_more_matches:
+            self.total = f"{total} videos"
+        self._show_page(len(self.rows), total, found.next_cursor)
         self.address = tables.query_string(
             q=self.q, status=self.status, owner=self.owner_id, **self._sort_query(DEFAULT_SORT)
         )
@@ -288,7 +291,7 @@ class AdminVideosState(SortedTable, AdminState):
             q=self.q,
             sort=cast("videos.Column", self.sort),
             descending=self.is_descending,
-            offset=self._offset,
+            cursor=self._cursor,
             limit=tables.PAGE,
         )
 

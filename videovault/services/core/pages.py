@@ -1,0 +1,90 @@
+"""One page of videos in any order, at the cost of a page: each part of a list is read from an index and merged."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Float
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ExecutableOption
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import Session, col, literal_column, select, union_all
+
+from videovault.db import engine
+from videovault.models import Video
+from videovault.services.core import cursors
+from videovault.services.core.cursors import Order, Position
+
+Conditions = Sequence[ColumnElement[bool]]
+
+
+class title_key(FunctionElement[str]):  # noqa: N801 - a SQL function
+    """Titles are sorted by it, in either case alike (on SQLite: ASCII letters only), and it has an index."""
+
+    inherit_cache = True
+
+
+@compiles(title_key)
+def _title_key(element: title_key, compiler: Any, **options: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **options)})"
+
+
+@compiles(title_key, "sqlite")
+def _title_key_sqlite(element: title_key, compiler: Any, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)} COLLATE NOCASE"
+
+
+# These have indexes, which the database uses for exactly these expressions, without parameters.
+TITLE = title_key(col(Video.title))
+STORED_SIZE: Any = literal_column(
+    "(CASE WHEN videos.status = 'ready' THEN COALESCE(videos.size, 0) ELSE 0 END)",
+    BigInteger(),
+)
+DURATION: Any = literal_column("(COALESCE(videos.duration, 0))", Float())
+
+
+def read_page(
+    session: Session,
+    parts: Iterable[Conditions],
+    order: Order,
+    position: Position | None,
+    limit: int | None,
+    *options: ExecutableOption,
+) -> tuple[list[Video], Position | None]:
+    """The videos of all ``parts`` behind ``position``, and the position of the last one if there are more.
+
+    ``order`` is a sort key and the id, both in the same direction. Each part should begin with the columns of an index
+    that continues with ``order``.
+    """
+    keys = [key.label(f"key_{number}") for number, key in enumerate(cursors.sort_keys(order))]
+    wanted = select(col(Video.id).label("video_id"), *keys).order_by(*order)
+    if position:
+        wanted = wanted.where(cursors.after(order, position))
+    if limit:
+        wanted = wanted.limit(limit + 1)
+    read: list[Any] = [wanted.where(*conditions).subquery() for conditions in parts]
+    merged: Any = union_all(*(select(part) for part in read)).subquery() if len(read) > 1 else read[0]
+    merged_order = cursors.directed(order, [merged.c[key.name] for key in keys])
+    page = select(merged).order_by(*merged_order).limit(limit + 1 if limit else None).subquery()
+    page_keys = [page.c[key.name] for key in keys]
+    rows = (
+        select(Video, *page_keys)
+        .join(page, page.c.video_id == col(Video.id))
+        .order_by(*cursors.directed(order, page_keys))
+        .options(*options)
+    )
+    found = session.execute(rows).all()
+    shown = found[:limit] if limit else found
+    return [row[0] for row in shown], list(shown[-1][1:]) if len(found) > len(shown) else None
+
+
+def contains(column: Any, text: str) -> ColumnElement[bool]:
+    """Whether a column contains ``text`` in either case.
+
+    SQLite compares ASCII by itself, many times faster than by calling our ``lower`` for each row.
+    """
+    if text.isascii() and engine().dialect.name == "sqlite":
+        escaped = re.sub(r"([\\%_])", r"\\\1", text)
+        is_contained: ColumnElement[bool] = col(column).like(f"%{escaped}%", escape="\\")
+        return is_contained
+    return col(column).icontains(text, autoescape=True)
