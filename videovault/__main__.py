@@ -1,7 +1,6 @@
 """The command line: run, web, worker, migrate, build, doctor, bucket, create-admin, transfer, reseal, reconcile, backup, restore.
 
-Each command imports what it needs when it runs: all of it together takes seconds. The web process imports this module
-once more, as multiprocessing does with the main module.
+Each command imports what it needs when it runs: all of it together takes seconds.
 """
 
 import argparse
@@ -33,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = settings()
     start.check_disk(chosen)
     start.check_restore_finished(chosen)
-    with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port):
+    with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port) as port_lock:
         start.migrate()
         start.check_keys()
         if not arguments.new:
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
             _print_error("Building the pages (about half a minute, only after changes)")
             frontend.build()
             kept_pages.keep(chosen.data_dir)
-        web_server.serve(chosen)
+        web_server.serve(chosen, port_lock)
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:

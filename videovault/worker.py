@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NAME = "videovault"
 REPAIR_SECONDS = 5.0
 TIDY_EVERY = 120  # repairs, the first one included
+LEASES_SECONDS = 1.0  # a dead worker's transfer continues at most so long after the end of its lease
 POLL_SECONDS = 1.0
 COPY_SECONDS = 1.0
 FULL_SECONDS = 60.0
@@ -165,6 +166,7 @@ def run() -> None:
     _webhooks.start(GENERATORS_AT_ONCE)
     registration = lease.WorkerRegistration(consumer.workers)
     _start_periodic("repair", REPAIR_SECONDS, _repairing(), at_start=True)
+    _start_periodic("leases", LEASES_SECONDS, _taking_back(), at_start=True)
     _start_periodic("polling", POLL_SECONDS, _poll_generators)
     _start_periodic("playable copies", COPY_SECONDS, _make_copies, full_seconds=FULL_SECONDS)
     _start_periodic("worker registry", lease.BEAT_SECONDS, registration.beat, at_start=True)
@@ -197,10 +199,15 @@ def _open_health_port() -> None:
 def _consumer(huey: "Huey") -> Any:
     from huey.consumer import Consumer  # after ``queue()``, which imports huey
 
+    from videovault.sqlite_queue import WakingSqliteStorage
+
     class StoppingConsumer(Consumer):  # type: ignore[misc] # huey has no types
         def stop(self, graceful: bool = False) -> None:
             _stopping.set()  # before the threads are joined, so that transfers release their videos
             _webhooks.stop(STOP_SECONDS)
+            self.stop_flag.set()
+            if isinstance(huey.storage, WakingSqliteStorage):  # the others notice it within a second
+                huey.storage.wake_ups.send(self.workers)
             super().stop(graceful)
 
     return StoppingConsumer(
@@ -221,11 +228,13 @@ def _open(dsn: str) -> "Huey":
     scheme = urlsplit(dsn).scheme
     used = {CLIENTS.get(urlsplit(url).scheme) for url in (dsn, settings().database_dsn, settings().redis_url)}
     with _importing, unavailable(*{*CLIENTS.values()} - used):
-        from huey import PostgresHuey, RedisHuey, SqliteHuey
+        from huey import PostgresHuey, RedisHuey
+
+        from videovault.sqlite_queue import WakingSqliteHuey
     if scheme == "sqlite":
         file = Path(dsn.removeprefix("sqlite:///"))
         _drop_if_damaged(file)
-        return SqliteHuey(NAME, filename=str(file), results=False)
+        return WakingSqliteHuey(NAME, filename=str(file), results=False)
     if scheme in ("redis", "rediss"):
         return RedisHuey(NAME, url=dsn, results=False)
     return PostgresHuey(NAME, dsn=dsn, results=False)
@@ -281,9 +290,19 @@ def _repairing() -> Callable[[], None]:
     runs = count()
 
     def run() -> None:
-        repair.repair(enqueue=_enqueue_if_missing())
+        repair.finish_interrupted(enqueue=_enqueue_if_missing())
         if next(runs) % TIDY_EVERY == 0:
             repair.clean_up()
+
+    return run
+
+
+def _taking_back() -> Callable[[], None]:
+    outages = lease.OutageWatch()
+
+    def run() -> None:
+        if outages.leases_are_valid():
+            repair.take_back(enqueue=enqueue)
 
     return run
 

@@ -44,7 +44,7 @@ print("imported:", *{name.partition(".")[0] for name in sys.modules if sys.modul
             {"sqlalchemy"},
             {"huey", *WEB, *SERVER, *CLIENTS, *(RARELY_USED - {"rich"})},
         ),
-        ("run", {"granian"}, {"huey", *WEB, *CLIENTS, *RARELY_USED}),
+        ("run", {"sqlalchemy"}, {"huey", "boto3", "httpx", *WEB, *SERVER, *CLIENTS, *RARELY_USED}),
     ],
 )
 def test_command_imports_only_what_it_needs(
@@ -63,6 +63,17 @@ def test_command_imports_only_what_it_needs(
     )
     imported = set(done.stdout.rpartition("imported: ")[2].split())
     assert (needed - imported, unneeded & imported) == (set(), set())
+
+
+def test_the_servers_main_process_imports_nothing_but_the_server() -> None:
+    """It runs as long as the app and does hardly anything."""
+    program = f"import sys, {web_server.SERVER}; print(*(name for name in sys.modules if sys.modules[name]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    unneeded = {"pydantic", "structlog", "sqlalchemy", "boto3", "httpx", "cryptography", *WEB, *CLIENTS}
+    assert (SERVER - imported, unneeded & imported) == (set(), set())
 
 
 def test_names_of_reflex_settings_match() -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.support.installation import changing
 from videovault import worker
 
+POLL_SECONDS = 0.02
+
 
 @contextmanager
 def working(threads: int = 2) -> Iterator[None]:
@@ -39,8 +41,9 @@ def _work(ended: threading.Event) -> None:
     while not ended.is_set():
         with changing:
             huey = worker.queue().huey  # not cached: a test may change the settings
+        huey.storage.read_timeout = POLL_SECONDS
         task = huey.dequeue()
         if task is None:
-            ended.wait(0.02)
+            ended.wait(POLL_SECONDS)
         else:
             huey.execute(task)

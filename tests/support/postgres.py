@@ -27,6 +27,13 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server, without a database; skipped where PostgreSQL is not installed."""
+    with running_postgres() as url:
+        yield url
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The address of a server of its own, without a database; skips the test where PostgreSQL is not installed."""
     binaries = server_programs()
     # Not pytest's own folder: that one is closed to the account that the server runs under.
     folder = Path(tempfile.mkdtemp(prefix="videovault-postgres-"))

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis
@@ -17,9 +18,17 @@ from tests.support.waiting import HANG_SECONDS
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """The address of the server; skipped where Redis is not installed."""
-    program = shutil.which("redis-server")
-    if program is None:
+    if shutil.which("redis-server") is None:
         pytest.skip("Redis (redis-server) is not installed here")
+    with running_redis() as url:
+        yield url
+
+
+@contextmanager
+def running_redis() -> Iterator[str]:
+    """The address of a server of its own."""
+    program = shutil.which("redis-server")
+    assert program, "Redis (redis-server) is not installed here"
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="videovault-redis-") as folder:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]

@@ -155,7 +155,7 @@ SYSTEM = {
     "services/transfer/cleanup.py:remove_leftovers": "the worker releases a row that it holds",
     "services/transfer/pipeline.py:_row": "the worker reads its job",
     "services/transfer/playable_copy.py:_discard": "whether another worker now holds a copy that was given up",
-    "services/transfer/scheduler.py:requeue_expired": "videos of dead workers",
+    "services/transfer/scheduler.py:_requeue": "a dead worker's video",
     "services/transfer/store.py:_title_from_source": "whether the title was changed during the transfer",
     "services/transfer/store.py:clean_up_after": "the worker cleans up after itself",
     "services/transfer/store.py:load": "the worker resumes an upload that it holds",

@@ -11,7 +11,14 @@ from tests.services.conftest import SCRIPT, Queued, Row
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy
-from tests.support.videos import TransferThread, insert_video, is_storage_empty, never, set_columns
+from tests.support.videos import (
+    TransferThread,
+    ignore_job,
+    insert_video,
+    is_storage_empty,
+    never,
+    set_columns,
+)
 from videovault.clock import utcnow
 from videovault.gateways import storage
 from videovault.gateways.storage import Description
@@ -39,7 +46,7 @@ def sent_by_a_dead_worker(anna: Caller, proxy: S3Proxy, row: Row) -> str:
     key = f"{folder(row(video_id))}1000000000000_a.mp4"
     storage.connected().put(key, b"whole", Description("video/mp4"))
     set_columns(video_id, s3_key=key)
-    scheduler.requeue_expired()
+    scheduler.requeue_expired(enqueue=ignore_job)
     assert row(video_id).status == Status.QUEUED
     return video_id
 

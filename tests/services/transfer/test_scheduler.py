@@ -138,8 +138,9 @@ def test_a_dead_workers_video_is_requeued_even_if_the_clock_was_set_back(
     insert_video(anna, Status.QUEUED)
     video_id = str(claimed())
     beat(video_id, seconds)
-    scheduler.requeue_expired()
-    assert row(video_id).status == Status.QUEUED
+    enqueued: list[str] = []
+    scheduler.requeue_expired(enqueue=enqueued.append)
+    assert (row(video_id).status, enqueued) == (Status.QUEUED, [video_id])
     assert str(claimed()) == video_id
 
 

@@ -45,10 +45,24 @@ PURGES: tuple[Step, ...] = (
 
 
 def repair(*, enqueue: Enqueue) -> None:
-    """Recover from crashes: requeue videos of dead workers, fail overdue generations, finish deletions.
+    """Recover from crashes. Safe to run at any time and on several machines at once, since each change is conditional."""
+    take_back(enqueue=enqueue)
+    finish_interrupted(enqueue=enqueue)
 
-    Safe to run at any time and on several machines at once, since each change is conditional. Steps that only need
-    the database come first, since S3 may delay the rest.
+
+def take_back(*, enqueue: Enqueue) -> None:
+    """Take the videos of dead workers back."""
+
+    def requeue_expired() -> None:
+        scheduler.requeue_expired(enqueue=enqueue)
+
+    run_all(requeue_expired, response_video.release_expired)
+
+
+def finish_interrupted(*, enqueue: Enqueue) -> None:
+    """Enqueue what is not in the queue, fail overdue generations, finish deletions.
+
+    Steps that only need the database come first, since S3 may delay the rest.
     """
 
     def enqueue_stranded() -> None:
@@ -57,8 +71,6 @@ def repair(*, enqueue: Enqueue) -> None:
             enqueue(video_id)
 
     run_all(
-        scheduler.requeue_expired,
-        response_video.release_expired,
         orders.fail_overdue,
         enqueue_stranded,
         deletion.finish_pending,

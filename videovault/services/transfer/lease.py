@@ -27,6 +27,8 @@ HEARTBEAT_SECONDS = 0.5  # of a lease
 BEAT_SECONDS = 5.0  # of a worker process
 SILENT_AFTER = timedelta(seconds=20)
 KEEP_SILENT_FOR = timedelta(days=1)
+# Leases of live workers expire in an outage of the database that lasts longer. Afterwards they need time for a heartbeat.
+OUTAGE_SECONDS, GRACE_SECONDS = 5.0, 5.0
 
 log = logs.get(__name__)
 
@@ -122,6 +124,27 @@ class _SmoothedRate:
         latest = max(0, bytes_done - last[1]) / max(self._last[0] - last[0], 0.001)
         self._smooth = latest if self._smooth is None else 0.7 * self._smooth + 0.3 * latest
         return self._smooth
+
+
+class OutageWatch:
+    """Detects outages of the database, and standstills of this machine, between the calls of ``leases_are_valid``."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._answered = clock()
+        self._ended = float("-inf")
+
+    def leases_are_valid(self) -> bool:
+        """Whether a lease without a heartbeat means a dead worker: not during an outage, nor right after one."""
+        try:
+            with reading() as session:
+                read_db_now(session)
+        except SQLAlchemyError:
+            return False
+        last, self._answered = self._answered, self._clock()
+        if self._answered - last > OUTAGE_SECONDS:
+            self._ended = self._answered
+        return self._answered - self._ended >= GRACE_SECONDS
 
 
 # The registry of worker processes.

@@ -18,7 +18,7 @@ from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.models import Counter, Status, User, Video
 from videovault.services.core import counts, lifecycle
-from videovault.services.core.lifecycle import lease_expired
+from videovault.services.core.lifecycle import Enqueue, lease_expired
 
 # By then an enqueued video has been claimed, or still waits in the queue.
 STRANDED_AFTER = timedelta(seconds=3)
@@ -40,7 +40,7 @@ def claim() -> Video | None:
 def try_claim() -> None:
     """Do what a claim does, up to the change. Raises what a claim would: the database is away or its disk full."""
     with transaction(lock_timeout=TRY_SECONDS) as session:
-        session.exec(_due_in_order(session, select(Video.id)).limit(1)).first()
+        session.exec(_next(session, select(Video.id))).first()
 
 
 def next_queued() -> str | None:
@@ -87,23 +87,28 @@ def stranded() -> list[str]:
         return [*unrequested, *queued]
 
 
-def requeue_expired() -> None:
-    """Queue videos again whose worker has died."""
+def requeue_expired(*, enqueue: Enqueue) -> None:
+    """Queue videos again whose worker has died, and enqueue them."""
     with reading() as session:
         expired = lease_expired(read_db_now(session))
         storing = session.exec(select(Video.id).where(Video.status == Status.STORING, expired)).all()
     for video_id in storing:
-        with transaction() as session:
-            # Checked again under the row lock: the worker may only have been late.
-            expired = lease_expired(read_db_now(session))
-            expired_video = select(Video).where(Video.id == video_id, Video.status == Status.STORING, expired)
-            video = session.exec(expired_video.with_for_update(key_share=True)).first()
-            # The heartbeat stays: if no worker continues, it marks that something may be left in S3.
-            if video and lifecycle.transition(
-                session, video, Status.QUEUED, by="repair", why="its worker died"
-            ):
-                metrics.REPAIRED.inc(what="worker_died")
-                log.warning("worker died, queued again", video_id=video_id)
+        if _requeue(video_id):
+            metrics.REPAIRED.inc(what="worker_died")
+            log.warning("worker died, queued again", video_id=video_id)
+            enqueue(video_id)
+
+
+def _requeue(video_id: str) -> bool:
+    """False if its lease has not expired: checked under the row lock, since the worker may only have been late."""
+    with transaction() as session:
+        expired = lease_expired(read_db_now(session))
+        expired_video = select(Video).where(Video.id == video_id, Video.status == Status.STORING, expired)
+        video = session.exec(expired_video.with_for_update(key_share=True)).first()
+        # The heartbeat stays: if no worker continues, it marks that something may be left in S3.
+        return video is not None and lifecycle.transition(
+            session, video, Status.QUEUED, by="repair", why="its worker died"
+        )
 
 
 def _claim(session: Session, video: Video) -> bool:
