@@ -31,6 +31,7 @@ TABLES = {
     "api_tokens",
     "invitations",
     "avatars",
+    "installation_facts",
     "key_canaries",
     "workers",
     "health_checks",

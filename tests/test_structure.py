@@ -21,6 +21,7 @@ SMALL = {
     "videovault.api.health": "the router of its feature",
     "videovault.api.middleware.hidden_admin": "one protection, one module",
     "videovault.gateways.redis_check": "only gateways open connections",
+    "videovault.commands.identity": "the output of its command",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 58

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+__version__ = "0.2.0"  # as in pyproject.toml, which an image need not contain
+
 # Imports create hardly any garbage; with Python's own threshold, a fifth of each start is spent looking for it.
 gc.set_threshold(50_000, 100, 10)
 

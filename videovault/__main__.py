@@ -1,4 +1,4 @@
-"""The command line: run, web, worker, migrate, build, doctor, bucket, create-admin, transfer, reseal, reconcile, backup, restore.
+"""The command line: run, web, worker, migrate, build, doctor, bucket, create-admin, transfer, reseal, reconcile, identity, backup, restore.
 
 Each command imports what it needs when it runs: all of it together takes seconds.
 """
@@ -26,17 +26,19 @@ def run(arguments: argparse.Namespace) -> None:
     from videovault.config import settings
     from videovault.embedded import frontend, kept_pages, web_server
     from videovault.embedded.process import raise_open_file_limit
-    from videovault.services.maintenance import startup_check
+    from videovault.services.maintenance import identity, startup_check
 
     raise_open_file_limit()
     chosen = settings()
     start.check_disk(chosen)
     start.check_restore_finished(chosen)
     with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port) as port_lock:
-        start.migrate()
+        start.prepare_database()
         start.check_keys()
+        identity.check(identity.Role.APP)
         if not arguments.new:
             startup_check.check_data_is_complete()
+        identity.record(identity.Role.APP)
         db.refill_disk_reserve()
         kept_pages.keep(chosen.data_dir)  # before a build, which deletes them
         if not frontend.is_built():
@@ -70,7 +72,9 @@ def worker(_options: argparse.Namespace) -> None:
 
     raise_open_file_limit()
     start.check_restore_finished(settings())
+    start.wait_for_schema()
     start.check_keys()
+    start.join_as_worker()
     process.run()
 
 
@@ -106,9 +110,11 @@ def create_admin() -> None:
 
     from videovault.commands import start
     from videovault.services.accounts import accounts
+    from videovault.services.maintenance import identity
 
-    start.migrate()
+    start.prepare_database()
     start.check_keys()
+    identity.check(identity.Role.COMMAND)
     email = input("E-mail address: ")
     user = accounts.create_admin(email, getpass.getpass("Password: "))
     _print_error(f"{user.email} is now an admin.")
@@ -150,13 +156,15 @@ def reconcile(options: argparse.Namespace) -> int:
     from videovault.commands import reconcile as command
     from videovault.commands import rekey, start
     from videovault.embedded import s3_for_commands
+    from videovault.services.maintenance import identity
 
-    start.migrate()
+    start.prepare_database()
     if options.rekey:
         if s3_for_commands.app_is_running():
             raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
         return rekey.rekey(confirmed=options.yes)
     start.check_keys()
+    identity.check(identity.Role.COMMAND)
     with s3_for_commands.s3_available():
         return command.run(repair=options.repair, rebuild=options.rebuild, as_json=options.json)
 
@@ -203,8 +211,30 @@ def reseal() -> int:
     """Reseal all secret keys with the current SECRET_KEY after it was changed."""
     from videovault.commands import rekey, start
 
-    start.migrate()
+    start.prepare_database()
     return rekey.reseal()
+
+
+def identity(options: argparse.Namespace) -> int:
+    """Compare the settings of this machine with those of the installation, or make them the installation's."""
+    from videovault.commands import identity as command
+    from videovault.commands import start
+    from videovault.embedded import s3_for_commands
+
+    start.prepare_database()
+    start.check_keys()
+    if not options.accept:
+        return command.show()
+    if s3_for_commands.app_is_running():
+        raise ConfigurationError("VideoVault is running with the present settings. Stop it first.")
+    return command.accept(confirmed=options.yes)
+
+
+def _identity_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept", action="store_true", help="after bucket, endpoint or queue were changed on purpose"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --accept: skip the confirmation")
 
 
 def backup(options: argparse.Namespace) -> int:
@@ -289,6 +319,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "reseal": _without_arguments(reseal),
     "reconcile": Command(reconcile, reconcile.__doc__ or "", _reconcile_arguments),
+    "identity": Command(identity, identity.__doc__ or "", _identity_arguments),
     "backup": Command(backup, backup.__doc__ or "", _backup_arguments, lambda options: bool(options.verify)),
     "restore": Command(restore, restore.__doc__ or "", _restore_arguments),
 }

@@ -28,16 +28,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
-from videovault import counters, logs
+from videovault import __version__, counters, logs
 from videovault.config import settings
 from videovault.data_dir import POLL_SECONDS, directory_lock
-from videovault.errors import DiskFull
+from videovault.errors import ConfigurationError, DiskFull
 
 BUSY_SECONDS = 15
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
 MIGRATION_LOCK = "migrate"
-MIGRATION_SECONDS = 600.0  # indexes of a million rows take about one minute
+# How long a process waits for another one that migrates: indexes of a million rows take about one minute.
+MIGRATION_SECONDS = 600.0
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
 FILLER = "disk_reserve_filler"
@@ -159,7 +160,7 @@ def keep_newest(session: Session, age: Any, max_rows: int, *rows: ColumnElement[
 def migrate() -> None:
     """Migrate the database to this version's tables; processes that start together take turns."""
     with _migration_lock():
-        if not is_migrated():
+        if schema_behind():
             from alembic import command  # takes 10 MB and 200 ms, which only a first start needs
             from alembic.config import Config
 
@@ -173,26 +174,60 @@ def migrate() -> None:
 def _migration_lock() -> Iterator[None]:
     url = engine().url
     if url.get_backend_name() == "sqlite":
-        with directory_lock(Path(url.database or "").absolute().parent):
+        with directory_lock(Path(url.database or "").absolute().parent, MIGRATION_SECONDS):
             yield
         return
+    # Without a transaction: a migration that creates an index concurrently waits for all of them to end, and so it would
+    # for a statement that waits for the lock.
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        until = time.monotonic() + MIGRATION_SECONDS
-        # Each attempt ends at once: an index that is built concurrently waits for every statement that began before.
-        while not connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(MIGRATION_LOCK)))):
-            if time.monotonic() > until:
-                raise TimeoutError("another process is still migrating the database")
-            time.sleep(POLL_SECONDS)
+        _lock_for_migration(connection)
         try:
             yield
         finally:
             connection.execute(select(func.pg_advisory_unlock(func.hashtext(MIGRATION_LOCK))))
 
 
+def _lock_for_migration(connection: Connection) -> None:
+    """Raises ConfigurationError after MIGRATION_SECONDS."""
+    until = time.monotonic() + MIGRATION_SECONDS
+    while not connection.execute(select(func.pg_try_advisory_lock(func.hashtext(MIGRATION_LOCK)))).scalar():
+        if time.monotonic() > until:
+            raise ConfigurationError(
+                f"Another process has been migrating the database for {MIGRATION_SECONDS:.0f} seconds. "
+                "Wait for its end, or stop it."
+            )
+        time.sleep(POLL_SECONDS)
+
+
 def is_migrated() -> bool:
     """Whether the database has exactly this version's tables."""
     with engine().connect() as connection:
         return current_revision(connection) == known_revisions()[0]
+
+
+def schema_behind() -> str | None:
+    """The database's revision if this version needs a later one, "none" without tables, None if nothing is missing.
+
+    Raises ConfigurationError for the revision of a later version.
+    """
+    known = known_revisions()
+    with engine().connect() as connection:
+        found = current_revision(connection)
+        if found is not None and found not in known:
+            raise ConfigurationError(
+                f"The database has the schema {found} of a later version of VideoVault{_newest_version(connection)}. "
+                f"This is version {__version__}, which knows the schemas up to {known[0]}. Start that version or a later one "
+                "here, or check DATABASE_URL."
+            )
+    return None if found == known[0] else found or "none"
+
+
+def _newest_version(connection: Connection) -> str:
+    """The newest version that has used the database, in parentheses; empty if it is not recorded."""
+    if not inspect(connection).has_table("installation_facts"):
+        return ""
+    row = connection.execute(text("SELECT value FROM installation_facts WHERE name = 'version'"))
+    return f" ({value})" if (value := row.scalar()) else ""
 
 
 def current_revision(connection: Connection) -> str | None:

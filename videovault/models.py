@@ -288,13 +288,27 @@ class HealthCheck(SQLModel, table=True):
 
 
 class KeyCanary(SQLModel, table=True):
-    """A known text sealed with each SECRET_KEY in use: it opens only while that key is still configured."""
+    """A known text sealed with each SECRET_KEY in use: it opens only while that key is still configured.
+
+    ``fingerprint`` names the key in messages; versions before 0022 wrote none.
+    """
 
     __tablename__ = "key_canaries"
 
     id: str = Field(default_factory=lambda: uuid4().hex, primary_key=True, max_length=32)
     sealed: str = Field(sa_type=Text)
     created_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
+    fingerprint: str | None = Field(default=None, max_length=32)
+
+
+class InstallationFact(SQLModel, table=True):
+    """What every process of the installation must agree on, such as the bucket; never a secret."""
+
+    __tablename__ = "installation_facts"
+
+    name: str = Field(primary_key=True, max_length=40)
+    value: str = Field(sa_type=Text)
+    changed_at: datetime = Field(default_factory=utcnow, sa_type=UtcDateTime)
 
 
 class ChosenSetting(SQLModel, table=True):

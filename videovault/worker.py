@@ -18,6 +18,7 @@ from videovault import db, logs, metrics, unavailable
 from videovault.config import HEARTBEAT_FD, settings
 from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
+from videovault.gateways import queue_tables
 from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair
@@ -237,7 +238,9 @@ def _open(dsn: str) -> "Huey":
         return WakingSqliteHuey(NAME, filename=str(file), results=False)
     if scheme in ("redis", "rediss"):
         return RedisHuey(NAME, url=dsn, results=False)
-    return PostgresHuey(NAME, dsn=dsn, results=False)
+    postgres = PostgresHuey(NAME, dsn=dsn, results=False, create_tables=False)
+    queue_tables.create(dsn, postgres.storage.ddl)
+    return postgres
 
 
 def _drop_if_damaged(file: Path) -> None:

@@ -12,19 +12,21 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from sqlalchemy import text
 
 from tests.support.app import free_port
 from tests.support.installation import Configure, forget
 from tests.support.keys import ONE_KEY
-from videovault import data_dir, logs
+from videovault import data_dir, db, logs, security
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.db import transaction
 from videovault.embedded import web_server
-from videovault.models import Status
+from videovault.models import InstallationFact, Status
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
-from videovault.services.maintenance import keys
+from videovault.services.maintenance import identity, keys
+from videovault.services.transfer import lease
 
 NOBODY = 65534
 WEAK = "changeme"
@@ -106,6 +108,10 @@ def test_other_key_is_refused(start: Start) -> None:
     done = start("run", SECRET_KEY=ONE_KEY)
     assert done.returncode == 2
     assert "not the one that this database was used with" in done.stderr
+    own, used = (security.key_fingerprint(key)[:8] for key in (ONE_KEY, settings().installation.secret_key))
+    assert (
+        f"SECRET_KEY: the installation uses the key {used}, this process {own} (fingerprints)" in done.stderr
+    )
 
 
 @pytest.mark.usefixtures("in_use")
@@ -167,6 +173,64 @@ def test_rows_beside_an_empty_store_are_refused(start: Start) -> None:
     assert done.returncode == 2
     assert "The database lists 1 stored videos, but the embedded S3" in done.stderr
     assert "run --new" in done.stderr
+
+
+@pytest.mark.usefixtures("in_use")
+@pytest.mark.parametrize("command", [["run"], ["worker"], ["create-admin"], ["reconcile"]])
+def test_another_bucket_is_refused(start: Start, command: list[str]) -> None:
+    identity.record(identity.Role.APP)
+    done = start(*command, AWS_S3_BUCKET_NAME="others")
+    assert done.returncode == 2
+    assert "AWS_S3_BUCKET_NAME: the installation uses the embedded S3, this process others." in done.stderr
+    assert "identity --accept" in done.stderr
+
+
+@pytest.mark.usefixtures("in_use")
+def test_identity_shows_and_accepts_other_settings(start: Start) -> None:
+    identity.record(identity.Role.APP)
+    assert start("identity").returncode == 0
+    assert start("identity", AWS_S3_BUCKET_NAME="others").returncode == 1
+    kept = start("identity", "--accept", AWS_S3_BUCKET_NAME="others", typed="no\n")
+    assert (kept.returncode, "Nothing was changed." in kept.stdout) == (1, True)
+    done = start("identity", "--accept", AWS_S3_BUCKET_NAME="others", typed="accept\n")
+    assert done.returncode == 0
+    assert "AWS_S3_BUCKET_NAME: the embedded S3 -> others" in done.stdout
+    assert start("reconcile").returncode == 2
+
+
+@pytest.mark.usefixtures("in_use")
+def test_settings_are_not_accepted_while_a_worker_runs(start: Start) -> None:
+    identity.record(identity.Role.APP)
+    lease.WorkerRegistration(1).beat()
+    done = start("identity", "--accept", "--yes", AWS_S3_BUCKET_NAME="others")
+    assert done.returncode == 2
+    assert "1 workers are running with the present settings" in done.stderr
+
+
+@pytest.mark.usefixtures("in_use")
+@pytest.mark.parametrize("command", [["run"], ["worker"], ["migrate"], ["create-admin"]])
+def test_tables_of_a_later_version_are_refused_by_its_name(start: Start, command: list[str]) -> None:
+    with transaction() as session:
+        session.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.add(InstallationFact(name="version", value="9.8.7"))
+    done = start(*command)
+    assert done.returncode == 2
+    assert "The database has the schema 9999 of a later version of VideoVault (9.8.7)." in done.stderr
+    assert db.known_revisions()[0] in done.stderr
+
+
+@pytest.mark.parametrize(("command", "migrate"), [("run", "off"), ("create-admin", "off"), ("worker", "on")])
+def test_tables_of_an_earlier_version_are_waited_for(
+    installation: Path, start: Start, command: str, migrate: str
+) -> None:
+    (installation / "var" / "videovault.db").unlink()
+    done = start(command, MIGRATE=migrate, START_WAIT_SECONDS="0.1")
+    assert done.returncode == 2
+    assert "VideoVault has waited" in done.stderr
+    needed = db.known_revisions()[0]
+    assert f"The database has no tables, and this version of VideoVault needs {needed}" in done.stderr
+    assert "python -m videovault migrate" in done.stderr
+    assert db.schema_behind() == "none"
 
 
 def test_readable_files_are_made_private_and_logged_once(in_use: Path, start: Start) -> None:

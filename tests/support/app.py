@@ -65,17 +65,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_app(data_dir: Path, **settings: str) -> Iterator[RunningApp]:
-    """The running app; a second start on the same ``data_dir`` continues with its data. Anyone may register by default."""
+def running_app(data_dir: Path, root: Path = ROOT, /, **settings: str) -> Iterator[RunningApp]:
+    """The running app; a second start on the same ``data_dir`` continues with its data. Anyone may register by default.
+
+    ``root`` is the checkout that it runs from.
+    """
     port = settings.pop("PORT", "") or str(free_port())
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "app.log"
-    environment = {**os.environ, "SIGNUP": "open", "DATA_DIR": str(data_dir), "PORT": port, **settings}
+    own = {"PYTHONPATH": str(root), "SIGNUP": "open", "DATA_DIR": str(data_dir), "PORT": port}
+    environment = {**os.environ, **own, **settings}
     log_grep.watch(log, **settings)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "videovault", "run"],
-            cwd=ROOT,
+            cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

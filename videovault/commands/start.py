@@ -3,18 +3,22 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import data_dir, db, installation, logs
-from videovault.config import Settings
+from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
-from videovault.services.maintenance import keys
+from videovault.gateways import queue_tables
+from videovault.services.maintenance import identity, keys
 
 MAX_LISTED = 3
+MIGRATE_COMMAND = "python -m videovault migrate"
+POLL_SECONDS, LOG_SECONDS = 0.5, 10.0
 MIN_FREE_BYTES = 500 * 1024**2
 # Other files in the folder may belong to the system, as on a mounted disk.
 OWN_NAMES = ("installation.json", "videovault.db", "queue.db", "embedded.lock", "s3", "rclone", "studio")
@@ -91,13 +95,32 @@ def check_shared_parts(chosen: Settings) -> None:
         )
 
 
+def prepare_database() -> None:
+    """Wait for the database and bring it up to date, or wait until another process has, with MIGRATE=off.
+
+    Raises ConfigurationError when it cannot be used.
+    """
+    if settings().migrate == "on":
+        _wait(_database_problem)
+        migrate()
+    else:
+        wait_for_schema()
+
+
 def migrate() -> None:
-    """Bring the database up to date. Raises ConfigurationError when it cannot be used."""
+    """Bring the database and the queue up to date. Raises ConfigurationError when one cannot be used."""
     try:
         db.migrate()
+        identity.record_version()
     except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigurationError(f"The database cannot be used: {reason}. Check DATABASE_URL.") from error
+        raise ConfigurationError(f"{_describe(error)} Check DATABASE_URL.") from error
+    if queue_tables.is_needed(settings().queue_dsn):
+        _create_queue_tables()
+
+
+def wait_for_schema() -> None:
+    """Wait for the tables of this version. Raises ConfigurationError after START_WAIT_SECONDS."""
+    _wait(_schema_problem)
 
 
 def check_keys() -> None:
@@ -105,10 +128,79 @@ def check_keys() -> None:
     try:
         keys.verify_keys()
     except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
         raise ConfigurationError(
-            f"The database cannot be used: {reason}. Check DATABASE_URL, or run `python -m videovault migrate` first."
+            f"{_describe(error)} Check DATABASE_URL, or run `{MIGRATE_COMMAND}` first."
         ) from error
+
+
+def join_as_worker() -> None:
+    """Raises ConfigurationError when this worker's settings are not those of the installation."""
+    identity.check(identity.Role.WORKER)
+    if not identity.recorded():
+        from videovault.services.maintenance import startup_check  # loads boto3
+
+        startup_check.check_newest_video_is_stored()
+    identity.record(identity.Role.WORKER)
+
+
+def _create_queue_tables() -> None:
+    from videovault import worker  # takes 100 ms, which other queues do not need
+
+    try:
+        worker.queue()
+    except Exception as error:  # of a client library that is not imported here
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(f"The queue cannot be used: {reason}. Check QUEUE_URL.") from error
+
+
+def _wait(find_problem: Callable[[], str]) -> None:
+    """Until there is none. Raises ConfigurationError with the problem after START_WAIT_SECONDS."""
+    seconds = settings().start_wait_seconds
+    until = time.monotonic() + seconds
+    logged_at = float("-inf")
+    while problem := find_problem():
+        if time.monotonic() >= until:
+            waited = f" VideoVault has waited {seconds:.0f} seconds." if seconds else ""
+            raise ConfigurationError(f"{problem}{waited}")
+        if time.monotonic() - logged_at >= LOG_SECONDS:
+            logged_at = time.monotonic()
+            log.warning("waiting to start", reason=problem)
+        time.sleep(POLL_SECONDS)
+
+
+def _database_problem() -> str:
+    """Why a database of another machine does not answer; empty if it does."""
+    if settings().database_dsn.startswith("sqlite"):
+        return ""
+    try:
+        with db.engine().connect():
+            return ""
+    except SQLAlchemyError as error:
+        return f"{_describe(error)} Check DATABASE_URL."
+
+
+def _schema_problem() -> str:
+    """Raises ConfigurationError for tables of a later version."""
+    try:
+        behind = db.schema_behind()
+    except SQLAlchemyError as error:
+        return f"{_describe(error)} Check DATABASE_URL."
+    if behind:
+        found = "no tables" if behind == "none" else f"the schema {behind}"
+        return (
+            f"The database has {found}, and this version of VideoVault needs {db.known_revisions()[0]}: "
+            f"run `{MIGRATE_COMMAND}`, or start the app, which migrates unless MIGRATE=off."
+        )
+    problem = queue_tables.problem(settings().queue_dsn)
+    return (
+        f"The queue cannot be used: {problem}. Check QUEUE_URL, or run `{MIGRATE_COMMAND}`."
+        if problem
+        else ""
+    )
+
+
+def _describe(error: SQLAlchemyError) -> str:
+    return f"The database cannot be used: {str(error.__cause__ or error).splitlines()[0]}."
 
 
 def _check_usable(folder: Path) -> None:

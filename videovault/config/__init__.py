@@ -66,6 +66,16 @@ class Settings(BaseSettings):
         "", description="SQLite in DATA_DIR if empty; or postgresql+psycopg://…"
     )
     queue_url: QueueUrl = Field("", description="SQLite in DATA_DIR if empty; or postgresql://…, redis://…")
+    migrate: Literal["on", "off"] = Field(
+        "on",
+        description="off: run does not migrate the database but waits for `python -m videovault migrate`.",
+    )
+    start_wait_seconds: float = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="How long run and worker wait for the database and its migration before they give up.",
+    )
     redis_url: RedisUrl = Field(
         "", description="Page state and rate limits shared by several replicas: redis://…"
     )

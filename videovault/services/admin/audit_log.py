@@ -32,7 +32,7 @@ EVENT_GROUPS: Final[Mapping[Group, Sequence[str]]] = {
     "admin": (
         *("user_changed", "sessions_ended", "create_admin", "invited", "reset_link"),
         *("replayed", "rescued", "field_chosen", "test_ordered", "reconciled", "restored", "key_read"),
-        *("source_read", "field_forgotten"),
+        *("source_read", "field_forgotten", "installation_changed"),
         *("avatar_added", "avatar_changed", "avatar_deleted", "avatars_reordered"),
     ),
 }

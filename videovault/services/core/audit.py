@@ -54,6 +54,7 @@ RETENTION: Final = (
             "test_ordered",
             "reconciled",
             "restored",
+            "installation_changed",
             "register",
             "account_closed",
             "password_changed",

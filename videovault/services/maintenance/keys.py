@@ -22,6 +22,7 @@ from videovault.services.core.audit import KEY_REPLACED
 
 CANARY = {"owner_id": "installation", "video_id": "canary"}
 BATCH = 500
+SHOWN = 8  # digits of a fingerprint in messages
 REMEDY = """Nothing was changed. Do one of these, then start again:
   - Restore {file} from a backup, or set SECRET_KEY to the key that was used before.
   - If SECRET_KEY was changed on purpose: put the previous key into SECRET_KEY_OLD{unusable}.
@@ -57,7 +58,8 @@ def verify_keys() -> None:
             "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who does so can forge links and reports. "
             "Run `python -m videovault reseal`, then remove that key from SECRET_KEY_OLD."
         )
-    if any(_is_current(canary) for canary in canaries) and all(_opens(canary) for canary in canaries):
+    is_noted = any(_is_current(canary) and canary.fingerprint for canary in canaries)
+    if is_noted and all(_opens(canary) for canary in canaries):
         return
     with transaction() as session:
         advisory_lock(session, "keys")
@@ -167,15 +169,17 @@ def _add_current_canary(session: Session) -> None:
     """Add the current key's canary if the others open."""
     canaries = session.exec(select(KeyCanary)).all()
     _check_canaries(canaries)
-    if not any(_is_current(canary) for canary in canaries):
-        session.add(KeyCanary(sealed=security.seal("canary", **CANARY)))
+    current = next((canary for canary in canaries if _is_current(canary)), None)
+    current = current or KeyCanary(sealed=security.seal("canary", **CANARY))
+    current.fingerprint = security.key_fingerprint(settings().sealing_keys[0])
+    session.add(current)
 
 
 def _check_canaries(canaries: Sequence[KeyCanary]) -> None:
     """Raises ConfigurationError if the configured keys do not open all of them."""
     if not all(_opens(canary) for canary in canaries):
         raise ConfigurationError(
-            f"The secret key is not the one that this database was used with.\n{_remedy()}"
+            f"The secret key is not the one that this database was used with. {_describe_keys(canaries)}\n{_remedy()}"
         )
     if not canaries:  # a database of a version without canaries: check its videos
         found = count_unopenable()
@@ -185,6 +189,14 @@ def _check_canaries(canaries: Sequence[KeyCanary]) -> None:
                 f"The secret key does not open the secret keys of {found.replaced:,} of {total:,} videos: they were "
                 f"sealed with another one.\n{_remedy()}"
             )
+
+
+def _describe_keys(canaries: Sequence[KeyCanary]) -> str:
+    """Name the keys by the beginning of their fingerprints; canaries of earlier versions have none."""
+    lost = [canary.fingerprint[:SHOWN] for canary in canaries if canary.fingerprint and not _opens(canary)]
+    used = f"the key {' and '.join(lost)}" if lost else "another key"
+    own = security.key_fingerprint(settings().sealing_keys[0])[:SHOWN]
+    return f"SECRET_KEY: the installation uses {used}, this process {own} (fingerprints)."
 
 
 def _is_key_missing() -> bool:

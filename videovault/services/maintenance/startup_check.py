@@ -43,6 +43,39 @@ def check_data_is_complete() -> None:
         )
 
 
+def check_newest_video_is_stored() -> None:
+    """Raises ConfigurationError unless this store has the newest stored video, if there is one.
+
+    For a worker that starts before the app after an upgrade, so that no other bucket is taken for the installation's.
+    """
+    with reading() as session:
+        newest = (
+            select(Video.s3_key)
+            .where(Video.status == Status.READY)
+            .order_by(col(Video.created_at).desc())
+            .limit(1)
+        )
+        key = session.exec(newest).first()
+    if key and not settings().database_dsn.startswith("sqlite") and not _stores(key):
+        raise ConfigurationError(
+            f"The settings of this installation are not recorded yet, and {_place()} does not show its newest video. "
+            "Check AWS_S3_BUCKET_NAME and AWS_ENDPOINT_URL_S3, or start the app first."
+        )
+
+
+def _stores(key: str) -> bool:
+    if settings().uses_embedded_s3:
+        return (settings().data_dir / "s3" / EMBEDDED_BUCKET / key).is_file()
+    from videovault.gateways import storage
+    from videovault.services.admin.health import SharedRun
+
+    try:
+        found = SharedRun[bool]("store").start(lambda: storage.connected().info(key) is not None)
+        return found.result(TIMEOUT_SECONDS)
+    except (StorageError, TimeoutError):
+        return False
+
+
 def _place() -> str:
     chosen = settings()
     if chosen.uses_embedded_s3:

@@ -92,6 +92,7 @@ SENTENCES: Final = {
     "reconciled": "{who} repaired the mismatches between S3 and the database; {left} left.",
     "reconciled.machine": "The mismatches between S3 and the database were repaired on the command line; {left} left.",
     "restored": "A backup was restored on the command line.",
+    "installation_changed": "The installation was moved on the command line: {name} from {from} to {to}.",
     "avatar_added": "{who} added the avatar {name}.",
     "avatar_changed": "{who} changed the avatar {name}.",
     "avatar_deleted": "{who} deleted the avatar {name}.",

@@ -38,6 +38,7 @@ from videovault.models import (
 from videovault.services.core import audit, lifecycle
 from videovault.services.core.quota import check_s3_disk_space
 from videovault.services.generation.orders import MIN_RENDER_TIMEOUT
+from videovault.services.maintenance import identity
 from videovault.services.maintenance.backup import database
 from videovault.services.maintenance.backup.backup_folder import (
     MAX_MANIFEST_BYTES,
@@ -356,6 +357,7 @@ def _adjust_rows(manifest: Manifest, catalogue: Catalogue) -> Adjusted:
         adjusted.sessions = session.exec(delete(models.Session)).rowcount
         session.exec(delete(Worker))
         session.exec(delete(UploadPart))
+        identity.reset(session)
         running = col(IdempotencyKey.status_code).is_(None)
         session.exec(update(IdempotencyKey).where(running).values(lease_until=utcnow()))
         _adjust_unfinished(session, adjusted)
