@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
 from videovault.clock import UtcDateTime
-from videovault.db import engine
+from videovault.db import engine, lift_time_limit
 from videovault.models import User
 
 
@@ -39,6 +39,7 @@ def include_object(_object: Any, name: str | None, kind: str, *_others: Any) -> 
 
 with engine().connect() as connection:
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
+    lift_time_limit(connection)
     context.configure(
         connection=connection,
         target_metadata=User.metadata,

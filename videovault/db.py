@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Connection,
     Delete,
+    Dialect,
     Engine,
     Update,
     delete,
@@ -25,7 +27,8 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
 
 from videovault import __version__, counters, logs
@@ -34,6 +37,7 @@ from videovault.data_dir import POLL_SECONDS, directory_lock
 from videovault.errors import ConfigurationError, DiskFull
 
 BUSY_SECONDS = 15
+POOL_SECONDS = 10.0  # to wait for a connection while all are in use
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
 MIGRATION_LOCK = "migrate"
@@ -58,10 +62,11 @@ def engine() -> Engine:
     return make_engine(settings().database_dsn)
 
 
-def make_engine(dsn: str) -> Engine:
+def make_engine(dsn: str, *, long_statements: bool = False) -> Engine:
+    """``long_statements``: without the limits of a page or a request."""
     url = make_url(dsn)
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return _make_postgres_engine(url, long_statements=long_statements)
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
@@ -70,6 +75,40 @@ def make_engine(dsn: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_postgres_engine(url: URL, *, long_statements: bool) -> Engine:
+    from videovault import postgres  # its driver takes 100 ms to import
+
+    def connect(_dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        connection = postgres.connect(*arguments, **options)
+        if long_statements:
+            connection.lift_time_limit()
+        return connection
+
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Replaces pool_pre_ping, which would wait as long as for a statement, for each connection of the pool."""
+        if not record.info.setdefault("was_used", False):
+            record.info["was_used"] = True
+            return
+        try:
+            with connection.answering_within(postgres.PING_SECONDS):
+                made.dialect.do_ping(connection)
+        except postgres.Error as error:
+            raise InvalidatePoolError from error
+
+    made = create_engine(url, pool_timeout=POOL_SECONDS)
+    event.listen(made, "do_connect", connect)
+    event.listen(made, "checkout", ping)
+    return made
+
+
+def lift_time_limit(connection: Connection) -> None:
+    """Allow statements that take long, such as those of a migration, until ``connection`` is closed."""
+    driver_connection: Any = connection.connection.driver_connection
+    if connection.dialect.name == "postgresql":
+        driver_connection.lift_time_limit()
+        connection.detach()  # so that it does not return to the pool
 
 
 @contextmanager
@@ -180,6 +219,7 @@ def _migration_lock() -> Iterator[None]:
     # Without a transaction: a migration that creates an index concurrently waits for all of them to end, and so it would
     # for a statement that waits for the lock.
     with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        lift_time_limit(connection)
         _lock_for_migration(connection)
         try:
             yield

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from videovault import db, logs, metrics, unavailable
+from videovault import db, logs, metrics, redis_options, unavailable
 from videovault.config import HEARTBEAT_FD, settings
 from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
@@ -39,6 +39,7 @@ DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
 STOP_SECONDS = 15.0
 HEARTBEAT_SECONDS = 2.0
+REDIS_SECONDS = 5.0  # huey waits for a task a second at a time
 # By the scheme of QUEUE_URL, DATABASE_URL and REDIS_URL.
 CLIENTS = {
     "redis": "redis",
@@ -237,10 +238,15 @@ def _open(dsn: str) -> "Huey":
         _drop_if_damaged(file)
         return WakingSqliteHuey(NAME, filename=str(file), results=False)
     if scheme in ("redis", "rediss"):
-        return RedisHuey(NAME, url=dsn, results=False)
-    postgres = PostgresHuey(NAME, dsn=dsn, results=False, create_tables=False)
-    queue_tables.create(dsn, postgres.storage.ddl)
-    return postgres
+        from redis import ConnectionPool
+
+        pool = ConnectionPool.from_url(dsn, **redis_options.client_options(seconds=REDIS_SECONDS))
+        return RedisHuey(NAME, connection_pool=pool, results=False)
+    from videovault import postgres
+
+    queue = PostgresHuey(NAME, connection=partial(postgres.connect, dsn), results=False, create_tables=False)
+    queue_tables.create(dsn, queue.storage.ddl)
+    return queue
 
 
 def _drop_if_damaged(file: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -14,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    HTTPClientError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
@@ -27,6 +29,9 @@ from videovault.errors import StorageError, StoreErrorResponse
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+CONNECT_SECONDS, READ_SECONDS = 5, 20
+# Some stores join the parts of a large object, or copy it, before they send the first byte.
+LONG_READ_SECONDS, LONG_OPERATIONS = 60, ("CompleteMultipartUpload", "CopyObject")
 CHECK_SECONDS = 0.2
 FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.2, 2.0
 # How long a store may take to show a new object.
@@ -122,8 +127,8 @@ def create_client(endpoint: str, access_key: str, secret_key: str, token: str = 
         "signature_version": "s3v4",
         # ``call_with_retry`` repeats calls for as long as the caller can wait.
         "retries": {"total_max_attempts": 1},
-        "connect_timeout": 10,
-        "read_timeout": 60,
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
         "max_pool_connections": MAX_CONNECTIONS,
         "tcp_keepalive": True,
         # Not all other stores know the newer checksums; where they matter, they are passed explicitly.
@@ -142,7 +147,20 @@ def create_client(endpoint: str, access_key: str, secret_key: str, token: str = 
         config=Config(**options),
     )
     client.meta.events.register_last("before-parameter-build.s3", _forbid_redirect)
+    for operation in LONG_OPERATIONS:
+        client.meta.events.register(f"before-call.s3.{operation}", _wait_long)
+    client.meta.events.register_last("needs-retry.s3", partial(_drop_half_open, client))
     return client
+
+
+def _wait_long(params: dict[str, Any], **_event: Any) -> None:
+    params["context"]["read_timeout"] = LONG_READ_SECONDS
+
+
+def _drop_half_open(client: "S3Client", caught_exception: Exception | None, **_event: Any) -> None:
+    """Close idle connections after a timeout: the others of the pool may be half-open, too, and each would cost one."""
+    if isinstance(caught_exception, HTTPClientError):
+        client.close()  # it opens new ones
 
 
 def _forbid_redirect(context: dict[str, Any], **_event: Any) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from limits import parse_many
@@ -10,7 +11,9 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from tests.support.app import free_port
+from tests.support.frozen_proxy import frozen_proxy
 from tests.support.installation import Configure
+from videovault import redis_options
 from videovault.errors import NotSignedIn, RateLimited
 from videovault.services.core import rate_limits
 from videovault.services.core.rate_limits import FIRST_SWEEP, BoundedMemoryStorage
@@ -147,6 +150,25 @@ def test_processes_that_share_a_redis_count_together(configure: Configure, redis
 def test_without_redis_each_process_counts_by_itself(configure: Configure) -> None:
     configure(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert [bool(guess()) for _ in range(6)] == [False] * 5 + [True]
+
+
+def test_a_frozen_redis_is_asked_once_and_then_left_alone_for_a_while(
+    configure: Configure, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_options, "SECONDS", 0.2)
+    with frozen_proxy(("127.0.0.1", urlsplit(redis_url).port or 0)) as proxy:
+        configure(REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
+        limiter = rate_limits.limiter()
+        assert limiter.take(rate_limits.PASSWORD_ATTEMPTS, "frozen", "x") == 0
+        proxy.freeze()
+        assert limiter.take(rate_limits.PASSWORD_ATTEMPTS, "frozen", "x") == 0
+        proxy.abandon()
+        assert [limiter.take(rate_limits.PASSWORD_ATTEMPTS, "frozen", "x") for _ in range(4)] == [0] * 4
+        assert limiter.take(rate_limits.PASSWORD_ATTEMPTS, "frozen", "x") > 0, "it counts by itself"
+        limiter._shared_again_at = 0.0
+        assert limiter.take(rate_limits.PASSWORD_ATTEMPTS, "frozen", "x") == 0, "Redis has seen one attempt"
+        limiter._shared.storage.reset()
+        _close(limiter)
 
 
 def test_no_personal_address_is_stored(configure: Configure) -> None:

@@ -14,7 +14,7 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.storage.memory import Entry
 from limits.strategies import MovingWindowRateLimiter
 
-from videovault import logs, security
+from videovault import logs, redis_options, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, RateLimited
 from videovault.formatting import format_duration
@@ -49,7 +49,7 @@ ALL_CALLBACKS = parse_many("600/minute")
 KNOWN = parse_many("1/30 days")
 KNOWN_ADDRESSES = parse_many("20/30 days")
 
-REDIS_SECONDS = 2.0  # afterwards this process counts by itself
+OWN_SECONDS = 5.0  # this process counts by itself after a failure of Redis, before it asks again
 log = logs.get(__name__)
 
 
@@ -185,6 +185,7 @@ class Limiter:
     def __init__(self, storage: Storage) -> None:
         self._shared = MovingWindowRateLimiter(storage)
         self._own = MovingWindowRateLimiter(BoundedMemoryStorage())
+        self._shared_again_at = 0.0
 
     def take(self, windows: Windows, purpose: str, who: str) -> int:
         """Count one attempt and return 0, or count nothing and return the seconds to wait."""
@@ -196,20 +197,26 @@ class Limiter:
 
     def forget(self, windows: Windows, purpose: str, who: str) -> None:
         """Reset the counts of ``who``."""
-        for window in windows:
-            for strategy in (self._shared, self._own):
-                try:
-                    strategy.clear(window, purpose, security.token_hash(who))
-                except StorageError:
-                    log.exception("limits cannot be shared, this process counts by itself")
+
+        def clear(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:
+            for window in windows:
+                strategy.clear(window, *name)
+            return 0
+
+        name = (purpose, security.token_hash(who))
+        self._asked(clear, windows, name)
+        clear(self._own, windows, name)
 
     def _asked(self, question: Question, windows: Windows, name: tuple[str, str]) -> int:
         """``name`` contains a hash, so that no e-mail or IP address is kept in a shared storage."""
-        try:
-            return question(self._shared, windows, name)
-        except StorageError:
-            log.exception("limits cannot be shared, this process counts by itself")
-            return question(self._own, windows, name)
+        if time.monotonic() >= self._shared_again_at:
+            try:
+                return question(self._shared, windows, name)
+            except StorageError as error:
+                self._shared_again_at = time.monotonic() + OWN_SECONDS  # each request would wait again
+                reason = type(error.__cause__ or error).__name__
+                log.warning("limits cannot be shared, this process counts by itself", reason=reason)
+        return question(self._own, windows, name)
 
 
 @lru_cache(maxsize=1)
@@ -219,9 +226,7 @@ def limiter() -> Limiter:
 
 
 def _redis(url: str) -> Storage:
-    return RedisStorage(
-        url, wrap_exceptions=True, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-    )
+    return RedisStorage(url, wrap_exceptions=True, **redis_options.client_options())
 
 
 def _take(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:

@@ -146,7 +146,7 @@ def restore(folder: Path, saved: Database) -> None:
 @contextmanager
 def _engine() -> Iterator[Engine]:
     """A separate engine, since an open connection would keep the file that a restore replaces."""
-    engine = db.make_engine(settings().database_dsn)
+    engine = db.make_engine(settings().database_dsn, long_statements=True)
     try:
         yield engine
     finally:
