@@ -22,6 +22,7 @@ SMALL = {
     "videovault.api.middleware.hidden_admin": "one protection, one module",
     "videovault.gateways.redis_check": "only gateways open connections",
     "videovault.commands.identity": "the output of its command",
+    "videovault.embedded.previous_assets": "needs the web framework, which a start without it should not import",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 58

@@ -33,7 +33,7 @@ class Traffic:
         self.sockets.append(socket)
 
     def _answered(self, response: Response) -> None:
-        if response.request.resource_type == "document":
+        if response.request.resource_type == "document" and response.ok:
             self.documents.append(response.url)
         if response.status >= 400:
             self.failed.append(f"{response.url} {response.status}")

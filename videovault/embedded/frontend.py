@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -73,6 +74,8 @@ def build() -> None:
         if is_built():
             return
         (folder / STAMP).unlink(missing_ok=True)
+        # Reflex copies our assets into it and never removes one that we have removed.
+        shutil.rmtree(folder / "public", ignore_errors=True)
         inputs = _input_digest()  # before the build: a change during it asks for another one
         _export_locked(folder.with_name(folder.name + LOG_SUFFIX))
         (folder / STAMP).write_text(stamp(inputs))
