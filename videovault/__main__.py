@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,9 +193,13 @@ def doctor(options: argparse.Namespace) -> int:
 
     The exit status is 0 if all is well, 1 with warnings only, 2 if something is broken.
     """
+    from videovault import logs
     from videovault.commands import doctor as command
+    from videovault.config import settings
     from videovault.embedded import frontend, s3_for_commands
 
+    with suppress(ConfigurationError):  # invalid settings are in the report
+        logs.configure(settings().log_format, "error", settings().secrets)
     return command.run(
         s3_for_commands.app_is_running, frontend.start_page, shared=options.shared, as_json=options.json
     )

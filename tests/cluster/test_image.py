@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -23,23 +24,19 @@ from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root starts processes of another user"
-    ),
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can drop rights"),
 ]
 STAGES = stages()
 FINAL = STAGES["final"]
-USER = 65534
 INSTALL_SECONDS = 900
+KEPT = {"PATH", "HOME", "LANG"}
 PAGES = ("build/client", "backend", "videovault.stamp")
 BODY_TOO_LARGE = 413
-# nginx as the example sets it up, without TLS.
-TLS_LINES = ("ssl_certificate", "return 301")
 
 
 def run_in(folder: Path, command: str) -> None:
     """Run a RUN command of the Dockerfile in ``folder``, which stands for /app."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    kept = {name: os.environ[name] for name in os.environ if name in KEPT or name.startswith("PIP_")}
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=folder,
@@ -69,12 +66,11 @@ class Image:
     @contextmanager
     def container(self, *command: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         """A process of the image's entry point with the image's environment, and data of its own."""
-        data = self.data / f"data-{time.monotonic_ns()}"
+        data = Path(settings.pop("DATA_DIR", "") or self.data / f"data-{time.monotonic_ns()}")
         data.mkdir(mode=0o700)
-        os.chown(data, USER, USER)
         with (self.data / f"{command[0]}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.as_user(*FINAL.list_of("ENTRYPOINT")[1:], *command),
+                self.without_rights(*FINAL.list_of("ENTRYPOINT")[1:], *command),
                 cwd=self.app,
                 env=self.environment(DATA_DIR=str(data), **settings),
                 stdin=subprocess.DEVNULL,
@@ -89,7 +85,7 @@ class Image:
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.as_user(*arguments),
+            self.without_rights(*arguments),
             cwd=self.app,
             env=self.environment(**settings),
             capture_output=True,
@@ -98,9 +94,9 @@ class Image:
             timeout=120,
         )
 
-    def as_user(self, *arguments: str) -> list[str]:
-        identity = [f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--bounding-set=-all"]
-        return ["setpriv", *identity, sys.executable, *arguments]
+    def without_rights(self, *arguments: str) -> list[str]:
+        """Root without any capability may write only where an ordinary user may; other users may not use this Python."""
+        return ["setpriv", "--bounding-set=-all", sys.executable, *arguments]
 
     def environment(self, **settings: str) -> dict[str, str]:
         own = {name: value for name, value in FINAL.environment.items() if name != "PATH"}
@@ -159,7 +155,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
 
 
-def test_run_needs_no_root_and_writes_into_data_dir_only(image: Image) -> None:
+def test_run_needs_no_rights_and_writes_into_data_dir_only(image: Image) -> None:
     port = str(free_port())
     before = files(image.app)
     with image.container("run", PORT=port) as process:
@@ -171,51 +167,49 @@ def test_run_needs_no_root_and_writes_into_data_dir_only(image: Image) -> None:
     assert not healthy(image, "web", PORT=port)
 
 
-def test_roles_make_one_installation(
-    image: Image, bucket: dict[str, str], postgres_url: str, redis_url: str
-) -> None:
-    """`migrate` and `bucket setup`, then two `web` behind nginx and a `worker`; the doctor finds nothing broken."""
-    if not shutil.which("nginx"):
-        pytest.skip("nginx is not installed here")
-    proxy, ports = free_port(), [free_port(), free_port()]
-    shared = {
+@pytest.fixture
+def shared(bucket: dict[str, str], postgres_url: str, redis_url: str) -> dict[str, str]:
+    """What all processes of an installation have in common; its proxy has a free port."""
+    return {
         **bucket,
         "DATABASE_URL": postgres_url,
         "QUEUE_URL": redis_url.replace("/0", "/1"),
         "REDIS_URL": redis_url,
-        "PUBLIC_URL": f"http://localhost:{proxy}",
+        "PUBLIC_URL": f"http://localhost:{free_port()}",
     }
-    own = {"DATA_DIR": str(image.data / "commands")}
-    (image.data / "commands").mkdir()
-    os.chown(image.data / "commands", USER, USER)
-    assert image.run("-m", "videovault", "migrate", **shared, **own).returncode == 0
+
+
+def test_roles_make_one_installation(image: Image, shared: dict[str, str]) -> None:
+    """`migrate` and `bucket setup`, then two `web` behind each proxy and a `worker`; the doctor finds nothing broken."""
+    proxies = [proxy for name, proxy in PROXIES.items() if shutil.which(name)]
+    if not proxies:
+        pytest.skip("neither nginx nor Caddy is installed here")
+    proxy_port, ports = int(shared["PUBLIC_URL"].rpartition(":")[2]), [free_port(), free_port()]
+    own = {"DATA_DIR": str(image.data / "first")}
+    migrated = image.run("-m", "videovault", "migrate", **shared, DATA_DIR=str(image.data / "migrate"))
+    assert migrated.returncode == 0
     assert image.run("-m", "videovault", "bucket", "setup", **shared).returncode == 0
     with ExitStack() as stack:
-        for port in ports:
-            stack.enter_context(image.container("web", **shared, PORT=str(port)))
+        for port, settings in zip(ports, (own, {}), strict=True):
+            stack.enter_context(image.container("web", **shared, **settings, PORT=str(port)))
         stack.enter_context(image.container("worker", "--concurrency", "2", **shared))
         for port in ports:
-            eventually(lambda port=port: healthy(image, "web", PORT=str(port)), image.said)
-        stack.enter_context(nginx(image.data, proxy, ports))
-        found = eventually_sound(image, shared | own)
-        assert {
-            check["name"]: check["found"] for check in found["checks"] if check["state"] == "broken"
-        } == {}
-        states = {check["name"]: check["state"] for check in found["checks"]}
-        expected = (
-            "websocket",
-            "same-version",
-            "workers",
-            "redis",
-            "queue-connection",
-            "secret-key",
-            "callback",
-        )
-        assert {name: states[name] for name in expected} == dict.fromkeys(expected, "ok")
-        workers = next(check["found"] for check in found["checks"] if check["name"] == "workers")
-        assert "for 2 transfers at once" in workers
-        too_large = httpx.post(f"http://localhost:{proxy}/api/auth/login", content=bytes(1024**2 + 1))
-        assert too_large.status_code == BODY_TOO_LARGE
+            eventually(partial(healthy, image, "web", PORT=str(port)), image.said)
+        for proxy in proxies:
+            with proxy(image.data, proxy_port, ports):
+                check_through_proxy(image, shared | own)
+
+
+def check_through_proxy(image: Image, settings: dict[str, str]) -> None:
+    found = eventually_sound(image, settings)
+    assert {check["name"]: check["found"] for check in found["checks"] if check["state"] == "broken"} == {}
+    states = {check["name"]: check["state"] for check in found["checks"]}
+    expected = ("websocket", "same-version", "workers", "redis", "queue-connection", "secret-key", "callback")
+    assert {name: states[name] for name in expected} == dict.fromkeys(expected, "ok")
+    workers = next(check["found"] for check in found["checks"] if check["name"] == "workers")
+    assert "for 2 transfers at once" in workers
+    too_large = httpx.post(f"{settings['PUBLIC_URL']}/api/auth/login", content=bytes(1024**2 + 1))
+    assert too_large.status_code == BODY_TOO_LARGE
 
 
 def eventually_sound(image: Image, settings: dict[str, str]) -> dict[str, list[dict[str, str]]]:
@@ -243,20 +237,49 @@ def nginx(folder: Path, port: int, upstreams: list[int]) -> Iterator[None]:
     text = text.replace("server 127.0.0.1:3000 max_fails=1 fail_timeout=5s;", servers)
     plain = text[text.index("    listen 443") :]
     text = text[: text.index("server {\n    listen 80")] + "server {\n" + plain
-    text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};").replace(
-        "listen [::]:443 ssl http2;", ""
-    )
-    text = "\n".join(line for line in text.splitlines() if not line.strip().startswith(TLS_LINES))
+    text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
+    text = text.replace("listen [::]:443 ssl http2;", "")
+    text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("ssl_certificate"))
     (folder / "videovault.conf").write_text(text)
     main = folder / "nginx.conf"
     main.write_text(
         f"daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; events {{}}\n"
         f"http {{ access_log off; include {folder}/videovault.conf; }}"
     )
-    command = [shutil.which("nginx") or "", "-p", str(folder), "-c", str(main)]
-    process = subprocess.Popen(command)
+    with running(folder, port, "nginx", "-p", str(folder), "-c", str(main)):
+        yield
+
+
+@contextmanager
+def caddy(folder: Path, port: int, upstreams: list[int]) -> Iterator[None]:
+    """deploy/Caddyfile, without TLS."""
+    chosen = {
+        "DOMAIN": f"http://localhost:{port}",
+        "UPSTREAM": " ".join(f"127.0.0.1:{each}" for each in upstreams),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+    }
+    file = str(ROOT / "deploy" / "Caddyfile")
+    with running(folder, port, "caddy", "run", "--config", file, "--adapter", "caddyfile", **chosen):
+        yield
+
+
+PROXIES = {"nginx": nginx, "caddy": caddy}
+
+
+@contextmanager
+def running(folder: Path, port: int, program: str, *arguments: str, **environment: str) -> Iterator[None]:
+    """The proxy, once it accepts connections."""
+    log = folder / f"{program}.said"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [shutil.which(program) or "", *arguments],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
     try:
-        eventually(lambda: accepts(port), (folder / "nginx.log").read_text)
+        eventually(lambda: accepts(port), log.read_text)
         yield
     finally:
         process.terminate()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 
-from videovault import logs
 from videovault.commands.output import console, plain
 from videovault.config import settings
 from videovault.errors import ConfigurationError
@@ -45,12 +44,11 @@ def _findings(
     app_is_running: Callable[[], bool], start_page: Callable[[], str], *, shared: bool
 ) -> Iterator[Finding]:
     try:
-        chosen = settings()
+        settings()
     except ConfigurationError as error:
         advice = "Correct it in the environment or in .env; .env.example describes every setting."
         yield Finding("settings", "Settings", "broken", error.public_message, advice)
         return
-    logs.configure(chosen.log_format, "error", chosen.secrets)
     yield Finding("settings", "Settings", "ok", "All settings are valid.")
     is_running = False
     with suppress(OSError):  # DATA_DIR cannot be used, which has a line of its own

@@ -73,7 +73,7 @@ INVALID_CREDENTIALS = TroubleshootingEntry(
 CORS = TroubleshootingEntry(
     "CORS Errors",
     "Check bucket CORS configuration. Watching and downloading work without it; a page that reads videos by script "
-    "needs a rule that allows GET and HEAD from this address.",
+    "needs a rule that allows GET and HEAD from this address, which `python -m videovault bucket setup` adds.",
 )
 MISSING_VIDEOS = TroubleshootingEntry(
     "Missing Videos",
