@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import open_galleries, product_memory, results
+from benchmarks import open_galleries, product_memory, results, start
 from benchmarks.process_usage import RunFailed
 from benchmarks.results import Section
 from benchmarks.rounds import measure
@@ -31,6 +31,8 @@ def main() -> None:
             sections.append(_product(letter, product_memory.TITLE, partial(product_memory.measure, size)))
         elif letter == open_galleries.LETTER:
             sections.append(_product(letter, open_galleries.TITLE, open_galleries.measure))
+        elif letter == start.LETTER:
+            sections.append(_product(letter, start.TITLE, start.measure))
         else:
             sections.append(_section(quick(KNOWN[letter]) if chosen.quick else KNOWN[letter]))
     if chosen.quick:
@@ -53,7 +55,7 @@ def _options() -> argparse.Namespace:
 
 def _letters(only: str) -> list[str]:
     letters = [letter.strip() for letter in only.split(",") if letter.strip()]
-    known = [*KNOWN, product_memory.LETTER, open_galleries.LETTER]
+    known = [*KNOWN, product_memory.LETTER, open_galleries.LETTER, start.LETTER]
     unknown = set(letters) - set(known)
     if unknown:
         raise SystemExit(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(known)}")

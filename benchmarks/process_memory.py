@@ -14,6 +14,7 @@ NAMES = (
     ("videovault.embedded.studio", "studio"),
     ("rclone", "embedded S3"),
     ("videovault worker", "worker"),
+    ("web_process", "main"),
     ("videovault", "main"),
 )
 MAPPING = re.compile(

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
             _print_error("Building the pages (about half a minute, only after changes)")
             frontend.build()
             kept_pages.keep(chosen.data_dir)
+        db.engine().dispose()
         web_server.serve(chosen, port_lock)
 
 

@@ -161,7 +161,7 @@ def produce_video(video_id: str) -> None:
 
 def run() -> None:
     """Work until SIGTERM or SIGINT; running transfers return to the queue."""
-    consumer = _consumer(queue().huey)
+    consumer = _consumer()
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal before ``run`` must also shut down orderly
     if settings().worker_port:
         _open_health_port()
@@ -198,7 +198,9 @@ def _open_health_port() -> None:
     worker_health.HealthServer(readiness).start()
 
 
-def _consumer(huey: "Huey") -> Any:
+def _consumer() -> Any:
+    with unavailable(*_unused_clients(settings().queue_dsn)):  # no other thread of a worker imports them yet
+        huey = queue().huey
     from huey.consumer import Consumer  # after ``queue()``, which imports huey
 
     from videovault.sqlite_queue import WakingSqliteStorage
@@ -228,8 +230,8 @@ def _open(dsn: str) -> "Huey":
     Those of the database and of REDIS_URL stay visible, since other threads may be importing them.
     """
     scheme = urlsplit(dsn).scheme
-    used = {CLIENTS.get(urlsplit(url).scheme) for url in (dsn, settings().database_dsn, settings().redis_url)}
-    with _importing, unavailable(*{*CLIENTS.values()} - used):
+    unused = _unused_clients(dsn, settings().database_dsn, settings().redis_url)
+    with _importing, unavailable(*unused):
         from huey import PostgresHuey, RedisHuey
 
         from videovault.sqlite_queue import WakingSqliteHuey
@@ -247,6 +249,10 @@ def _open(dsn: str) -> "Huey":
     queue = PostgresHuey(NAME, connection=partial(postgres.connect, dsn), results=False, create_tables=False)
     queue_tables.create(dsn, queue.storage.ddl)
     return queue
+
+
+def _unused_clients(*urls: str) -> set[str]:
+    return {*CLIENTS.values()} - {CLIENTS.get(urlsplit(url).scheme) for url in urls}
 
 
 def _drop_if_damaged(file: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 from reflex_base.environment import environment
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.process
 WEB = {"reflex", "reflex_base", "fastapi", "starlette"}
 SERVER = {"granian"}
 CLIENTS = {"redis", "psycopg"}  # of other databases and queues than SQLite
-RARELY_USED = {"rich", "email_validator", "alembic", "PIL", "av"}
+RARELY_USED = {"rich", "email_validator", "alembic", "PIL", "av", "zxcvbn"}
+# What an installation of several machines sets; only the web process needs Redis for it.
+CLUSTER = {"SECRET_KEY": token_urlsafe(32), "REDIS_URL": "redis://127.0.0.1:1"}
 # Runs a command as `python -m videovault` does, and lists the packages that were imported on stdout.
 PROGRAM = """
 import sys
@@ -25,7 +28,7 @@ try:
     main(sys.argv[1:])
     if sys.argv[1] == "worker":
         from videovault import worker
-        worker._consumer(worker.queue().huey)
+        worker._consumer()
 except SystemExit:
     pass
 print("imported:", *{name.partition(".")[0] for name in sys.modules if sys.modules[name]})
@@ -55,7 +58,7 @@ def test_command_imports_only_what_it_needs(
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *command.split()],
         cwd=installation,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **CLUSTER},
         capture_output=True,
         text=True,
         check=True,
@@ -67,13 +70,38 @@ def test_command_imports_only_what_it_needs(
 
 def test_the_servers_main_process_imports_nothing_but_the_server() -> None:
     """It runs as long as the app and does hardly anything."""
-    program = f"import sys, {web_server.SERVER}; print(*(name for name in sys.modules if sys.modules[name]))"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
-    )
-    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    imported = imported_with(web_server.SERVER, ROOT)
     unneeded = {"pydantic", "structlog", "sqlalchemy", "boto3", "httpx", "cryptography", *WEB, *CLIENTS}
     assert (SERVER - imported, unneeded & imported) == (set(), set())
+
+
+def test_the_web_process_imports_only_what_it_needs(installation: Path) -> None:
+    imported = imported_with("videovault.videovault", installation)
+    # Reflex imports rich, its sockets redis, and FastAPI email_validator.
+    unneeded = {"huey", "psycopg", *(RARELY_USED - {"rich", "email_validator"})}
+    assert (WEB - imported, unneeded & imported) == (set(), set())
+
+
+def imported_with(module: str, folder: Path) -> set[str]:
+    """The packages that importing ``module`` imports, in a new process in ``folder``."""
+    program = (
+        f"import sys, {module}; print('imported:', *(name for name in sys.modules if sys.modules[name]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            **CLUSTER,
+            **dict.fromkeys(web_server.SERVE_BUILT_PAGES, "True"),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return {name.partition(".")[0] for name in done.stdout.rpartition("imported: ")[2].split()}
 
 
 def test_names_of_reflex_settings_match() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -101,9 +102,13 @@ def is_guessable(secret: str) -> bool:
     """Whether a dictionary or brute-force attack finds it, by zxcvbn's cautious estimate."""
     if PLACEHOLDERS.search(secret):
         return True
-    from zxcvbn import zxcvbn  # takes 10 MB that only settings with a secret need
+    loaded = "zxcvbn" in sys.modules
+    from zxcvbn import zxcvbn
 
     estimated: float = zxcvbn(secret[:MAX_ESTIMATED_LENGTH])["guesses_log10"]
+    if not loaded:  # its dictionaries take 12 MB, which each process would keep for one check at its start
+        for name in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
+            del sys.modules[name]
     return estimated < MIN_GUESSES_LOG10
 
 

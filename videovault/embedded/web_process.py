@@ -95,4 +95,4 @@ def _announce(listener: Listener, ready: threading.Event) -> None:
 if __name__ == "__main__":
     # Nothing needs cleaning up during the start, and KeyboardInterrupt could be swallowed inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    serve(Listener(**json.loads(sys.argv[1])))
+    serve(Listener(**json.loads(os.environ.pop("VIDEOVAULT_LISTENER"))))

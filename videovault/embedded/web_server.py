@@ -16,7 +16,7 @@ from videovault.config import Settings
 from videovault.embedded.process import connection_limit
 from videovault.errors import ConfigurationError
 
-SERVER = "videovault.embedded.web_process"
+SERVER, LISTENER = "videovault.embedded.web_process", "VIDEOVAULT_LISTENER"
 # Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
 SERVE_BUILT_PAGES = ("__REFLEX_SKIP_COMPILE", "__REFLEX_MOUNT_FRONTEND_COMPILED_APP")
 
@@ -75,7 +75,8 @@ def serve(settings: Settings, port_lock: IO[str]) -> NoReturn:
     }
     os.set_inheritable(port_lock.fileno(), True)
     logs.flush()
-    os.execv(sys.executable, [sys.executable, "-m", SERVER, json.dumps(listener)])  # noqa: S606 - no shell is wanted
+    os.environ[LISTENER] = json.dumps(listener)
+    os.execv(sys.executable, [sys.executable, "-m", SERVER])  # noqa: S606 - no shell is wanted
 
 
 def _summary(settings: Settings) -> str:
