@@ -156,6 +156,8 @@ class Video(Brief, SQLModel, table=True):
     # Incremented by each request and each claim, so that updates of a worker that lost its lease match no row.
     attempt: int = 0
 
+    # Of the request or page event that last put it in work; its worker's log lines carry it.
+    request_id: str | None = Field(default=None, max_length=64)
     requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # The digest of the script as ordered, which callback tokens carry. Empty: changed since; None: unknown.
     order_digest: str | None = Field(default=None, max_length=32)

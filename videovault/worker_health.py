@@ -21,7 +21,7 @@ from videovault.config import settings
 from videovault.errors import ConfigurationError
 
 READY_SECONDS = 15.0
-CHECK_SECONDS = 3.0
+CHECK_SECONDS = 5.0
 # Of probes: each sends one short request and reads one response.
 MAX_CONNECTIONS = 16
 READ_SECONDS = 5.0

@@ -1,11 +1,13 @@
 """Importing from a link: the card appears at once, and errors are shown beside their field."""
 
 import pytest
+from sqlmodel import select
 
 from tests.state.conftest import Make, Tab
 from tests.support.installation import Configure
 from videovault.clock import utcnow
-from videovault.models import Status
+from videovault.db import reading
+from videovault.models import Status, Video
 from videovault.state.gallery import GalleryState
 from videovault.state.import_dialog import ImportDialogState
 from videovault.state.session import SessionState
@@ -69,3 +71,11 @@ def test_wrong_url_is_explained_beside_its_field(page: Tab, link: str, message: 
 def test_wrong_title_is_explained_beside_its_field(page: Tab) -> None:
     page.send(ImportDialogState, "add", form={"videoUrl": LINK, "title": "x" * 121})
     assert "title" in page.sees(SessionState).errors
+
+
+def test_each_video_keeps_the_id_of_its_click(page: Tab) -> None:
+    for name in ("one", "two"):
+        page.send(ImportDialogState, "add", form={"videoUrl": f"{LINK}?{name}", "title": name})
+    with reading() as session:
+        ids = session.exec(select(Video.request_id)).all()
+    assert len({request_id for request_id in ids if request_id and len(request_id) == 32}) == 2

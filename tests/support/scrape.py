@@ -29,7 +29,7 @@ def scrape() -> Samples:
 def parse(exposition: bytes) -> Samples:
     """The samples by ``name{label="value"}``, read by the strict parser of OpenMetrics; fails on a duplicate."""
     samples: dict[str, float] = {}
-    for family in text_string_to_metric_families(exposition.decode()):
+    for family in text_string_to_metric_families(exposition.decode()):  # type: ignore[no-untyped-call] # it has no types
         for sample in family.samples:
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
             key = f"{sample.name}{{{labels}}}" if labels else sample.name

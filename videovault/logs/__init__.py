@@ -121,6 +121,27 @@ def client_ip() -> str:
     return str(structlog.contextvars.get_contextvars().get("client_ip", ""))
 
 
+def bind_request_id(request_id: str) -> None:
+    """Add this id to all further lines of this task."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def request_id() -> str:
+    """The id of the request or page event that this code runs for; empty for background work of no request."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def in_this_context(target: Callable[[], object]) -> Callable[[], None]:
+    """``target`` for another thread, whose lines get the ids of this one."""
+    ids = structlog.contextvars.get_contextvars()
+
+    def run() -> None:
+        with structlog.contextvars.bound_contextvars(**ids):
+            target()
+
+    return run
+
+
 def refused(what: str, **more: object) -> None:
     """Log the line that fail2ban reads. Its format is documented in docs/fail2ban.md and must not change."""
     get("videovault.audit").warning(f"{what} refused from {client_ip() or 'unknown'}", **more)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import reflex as rx
 from reflex.app import App
@@ -240,11 +241,14 @@ class SessionGuard(Middleware):
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
         shown = await state.get_state(SessionState)
+        is_new = EventContext.get().parent_txid is None  # a click, and not what its handler caused
+        if is_new or not logs.request_id():
+            logs.bind_request_id(uuid4().hex)
         logs.bind_client_ip(str(client_ip.parse_address(shown.router.session.client_ip) or ""))
         token = shown._token()  # noqa: SLF001 - the guard is part of this state
         caller = await caller_of(token)
         session = security.token_hash(token) if caller else ""
-        if session and EventContext.get().parent_txid is None:  # not sent by a background loop of the tab
+        if session and is_new:  # not sent by a background loop of the tab
             await _last_seen.get(session)
         if shown._session != session:  # noqa: SLF001
             state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from sqlalchemy import ColumnElement, bindparam, update
 from sqlmodel import Session, col, or_, select
 
-from videovault import security
+from videovault import logs, security
 from videovault.clock import db_now, utcnow
 from videovault.config import settings
 from videovault.db import changes_row
@@ -66,7 +67,23 @@ def new_video(owner_id: str, status: Status, title: str, **values: Any) -> Video
     """A row with a new id and sealed secret key, not yet added to a session."""
     video_id = security.new_video_id()
     sealed = security.seal(security.new_secret_key(), owner_id=owner_id, video_id=video_id)
-    return Video(id=video_id, owner_id=owner_id, status=status, title=title, sealed_key=sealed, **values)
+    return Video(
+        id=video_id,
+        owner_id=owner_id,
+        status=status,
+        title=title,
+        sealed_key=sealed,
+        request_id=logs.request_id() or None,
+        **values,
+    )
+
+
+def log_context(video: Video | None) -> AbstractContextManager[None]:
+    """Adds the video's id, and that of the request that put it in work, to every line inside the block."""
+    if video is None:
+        return nullcontext()
+    ids = {"request_id": video.request_id} if video.request_id else {}
+    return logs.context(video_id=video.id, **ids)
 
 
 def transition(
@@ -87,9 +104,12 @@ def transition(
     came_from = video.status
     if to not in TRANSITIONS[came_from]:
         raise Conflict(f"A video that is {came_from} cannot become {to}.")
+    by = by or ("person" if actor_id else "worker")
+    if by == "person" and to in (Status.GENERATING, Status.QUEUED):
+        values["request_id"] = logs.request_id() or None
     if not update_if_unchanged(session, video, status=to, **_entailed(came_from, to) | values):
         return False
-    detail = {"from": came_from, "to": to, "why": why, "by": by or ("person" if actor_id else "worker")}
+    detail = {"from": came_from, "to": to, "why": why, "by": by}
     session.add(Event(kind="status", actor_id=actor_id, video_id=video.id, detail=detail))
     if to in OUTCOMES:
         queue_notices(session, video.id)

@@ -116,6 +116,7 @@ def send_order(video_id: str, keep: Keep | None = None) -> bool:
     if claimed is None:
         return False
     video, payload = claimed
+    log.info("ordering the video", attempt=video.attempt)
     try:
         reply = webhooks.connected().generate(
             payload,

@@ -44,20 +44,24 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
     times out.
     """
     video = _claim(video_id)
-    if video is None or not video.status_url:
-        return
+    if video is not None and video.status_url:
+        with lifecycle.log_context(video):
+            _poll(video, video.status_url, enqueue)
+
+
+def _poll(video: Video, status_url: str, enqueue: Enqueue) -> None:
     exchanges: list[Exchange] = []
     try:
-        status = status_client.client_for(video.status_url).poll(
-            video.status_url, record=exchanges.append, field=video_result_field()
+        status = status_client.client_for(status_url).poll(
+            status_url, record=exchanges.append, field=video_result_field()
         )
     except WebhookBusy as busy:
         metrics.WEBHOOK_ANSWERS.inc(webhook="poll", answer="unanswered")
-        log.info("no progress from the generator", video_id=video.id, reason=busy.public_message)
+        log.info("no progress from the generator", reason=busy.public_message)
         _update(video, busy.retry_after)
         return
     except UnsafeUrl as error:
-        log.warning("status URL must not be polled", video_id=video.id, reason=error.public_message)
+        log.warning("status URL must not be polled", reason=error.public_message)
         return
     reply = status.reply
     metrics.WEBHOOK_ANSWERS.inc(webhook="poll", answer=reply.state)

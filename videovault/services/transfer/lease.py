@@ -52,7 +52,9 @@ class Lease:
         self._reservation = SpaceReservation(video)
         self._bytes: tuple[int, int | None] | None = None
         self._rate = _SmoothedRate()
-        self._thread = threading.Thread(target=self._send_heartbeats, name=f"lease-{video.id}", daemon=True)
+        self._thread = threading.Thread(
+            target=logs.in_this_context(self._send_heartbeats), name=f"lease-{video.id}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -147,7 +147,7 @@ def _send_next_order() -> str | None:
 def _failing_on_errors(video_id: str) -> Iterator[None]:
     """Fail the video after an unexpected error in the block."""
     attempt_row = _row(video_id)
-    with logs.context(video_id=video_id):
+    with lifecycle.log_context(attempt_row):
         try:
             yield
         except (SQLAlchemyError, DiskFull):

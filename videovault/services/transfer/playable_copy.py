@@ -94,7 +94,7 @@ def make_next(*, stopping: Callable[[], bool]) -> Outcome:
     video = _claim()
     if video is None:
         return "nothing to do"
-    with logs.context(video_id=video.id):
+    with lifecycle.log_context(video):
         return "made" if _CopyJob(video, stopping).run() else "not made"
 
 

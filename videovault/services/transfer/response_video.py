@@ -108,7 +108,9 @@ def release_expired() -> None:
             ):
                 metrics.REPAIRED.inc(what="receiver_died")
                 log.warning(
-                    "worker died while it received a video, waiting for the report", video_id=video.id
+                    "worker died while it received a video, waiting for the report",
+                    video_id=video.id,
+                    request_id=video.request_id,
                 )
 
 

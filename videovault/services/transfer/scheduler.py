@@ -95,7 +95,6 @@ def requeue_expired(*, enqueue: Enqueue) -> None:
     for video_id in storing:
         if _requeue(video_id):
             metrics.REPAIRED.inc(what="worker_died")
-            log.warning("worker died, queued again", video_id=video_id)
             enqueue(video_id)
 
 
@@ -106,9 +105,12 @@ def _requeue(video_id: str) -> bool:
         expired_video = select(Video).where(Video.id == video_id, Video.status == Status.STORING, expired)
         video = session.exec(expired_video.with_for_update(key_share=True)).first()
         # The heartbeat stays: if no worker continues, it marks that something may be left in S3.
-        return video is not None and lifecycle.transition(
+        if video is None or not lifecycle.transition(
             session, video, Status.QUEUED, by="repair", why="its worker died"
-        )
+        ):
+            return False
+        log.warning("worker died, queued again", video_id=video_id, request_id=video.request_id)
+        return True
 
 
 def _claim(session: Session, video: Video) -> bool:

@@ -3,6 +3,7 @@
 import time
 from threading import Thread
 
+from videovault import logs
 from videovault.errors import SourceError, UpstreamError
 from videovault.gateways.source import RangesUnreliable, SourceUnavailable
 from videovault.services.transfer.engine.part_buffers import Reader, Subrange
@@ -18,7 +19,8 @@ def read_source(pool: ReaderPool, stream: RangeStream | None) -> None:
 
     def start_reader() -> None:
         reader = RangeReader(pool, None, is_first=False)
-        thread = Thread(target=reader.run_in_thread, name="source-reader", daemon=True)
+        run = logs.in_this_context(reader.run_in_thread)
+        thread = Thread(target=run, name="source-reader", daemon=True)
         threads.append(thread)
         thread.start()
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock, Thread
 from typing import BinaryIO, TypeVar
 
+from videovault import logs
 from videovault.errors import StorageError
 from videovault.gateways.container import CONTENT_TYPES
 from videovault.gateways.source_errors import cut_short
@@ -28,6 +30,7 @@ from videovault.services.transfer.engine.types import (
 )
 
 T = TypeVar("T")
+log = logs.get(__name__)
 UPLOADERS = 3
 MISMATCH = "S3 does not hold what was sent to it, so the object was deleted."
 
@@ -66,10 +69,8 @@ class ObjectUpload:
     @contextmanager
     def running(self, buffers: PartBuffers) -> Iterator[None]:
         """Upload full parts while the block reads; at its end everything is in S3, or the block has failed."""
-        threads = [
-            Thread(target=self._send_all, args=(buffers,), name="uploader", daemon=True)
-            for _ in range(UPLOADERS)
-        ]
+        send_all = logs.in_this_context(partial(self._send_all, buffers))
+        threads = [Thread(target=send_all, name="uploader", daemon=True) for _ in range(UPLOADERS)]
         for thread in threads:
             thread.start()
         try:
@@ -127,10 +128,12 @@ class ObjectUpload:
             etag = self._retry(
                 lambda: self._storage.put(self._key, body, described=self._description, crc32=crc32)
             )
+            log.debug("object sent to S3", bytes=len(body))
             self._is_unproven |= not self._storage.proved(S3Call.PUT, body, etag)
             self._parts.append(StoredPart(part.number, len(body), etag, crc32))
             return
         etag = self._retry(lambda: self._upload_part(part.number, body, crc32))
+        log.debug("part sent to S3", part=part.number, bytes=len(body))
         stored = StoredPart(part.number, len(body), etag, crc32)
         self._journal.add(stored)
         is_proven = self._storage.proved(S3Call.PART, body, etag)
@@ -224,6 +227,7 @@ class FileUpload:
         body = self.file.read(self.size)
         whole = crc32(body)
         self._retry(lambda: self.storage.put(self.key, body, self.description, whole))
+        log.debug("object sent to S3", bytes=len(body))
         return whole
 
     def _put_in_parts(self) -> int:
@@ -243,6 +247,7 @@ class FileUpload:
         body = self.file.read(length)
         part_crc32 = crc32(body)
         sent = self._retry(lambda: self.storage.upload_part(self.key, upload_id, number, body, part_crc32))
+        log.debug("part sent to S3", part=number, bytes=len(body))
         return StoredPart(number, len(body), sent.etag, part_crc32)
 
     def _retry(self, call: Callable[[], T]) -> T:

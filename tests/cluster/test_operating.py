@@ -1,0 +1,155 @@
+"""What an operator sees of real processes: probes, metrics, and one id in the log."""
+
+import json
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.requests import GENERATE, SCRIPT
+from tests.support import postgres
+from tests.support.app import free_port, running_app
+from tests.support.installation import Configure, migrate
+from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
+from tests.support.people import PASSWORD
+from tests.support.redis import _wait_for as wait_for_redis
+from tests.support.scrape import OPENMETRICS, TOKEN, Samples, parse
+from tests.support.waiting import HANG_SECONDS, eventually
+from tests.test_worker import running_worker, wait_for
+from videovault.models import Status
+from videovault.services.accounts import accounts
+from videovault.services.videos import gallery
+from videovault.worker import enqueue
+
+pytestmark = pytest.mark.cluster
+ID = "click-0123456789"
+
+
+def readiness(port: int) -> dict[str, Any]:
+    """The answer of a worker's /readyz; empty while it does not answer."""
+    try:
+        answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=HANG_SECONDS).json()
+    except httpx.TransportError:
+        return {}
+    return answer
+
+
+def is_ready(port: int) -> bool:
+    return readiness(port).get("status") == "ok"
+
+
+def lacks(port: int, part: str) -> bool:
+    return list(readiness(port).get("checks", {})) == [part]
+
+
+@contextmanager
+def own_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The URL of a server that the test may freeze; skipped where Redis is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Redis (redis-server) is not installed here")
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        try:
+            wait_for_redis(port)
+            yield f"redis://127.0.0.1:{port}/0", server
+        finally:
+            server.kill()
+            server.wait()
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_worker_with_a_frozen_queue_is_not_ready_until_it_is_back(
+    configure: Configure, tmp_path: Path
+) -> None:
+    port = free_port()
+    with own_redis() as (url, redis):
+        configure(QUEUE_URL=url, WORKER_PORT=port)
+        with running_worker(tmp_path / "worker.log"):
+            eventually(lambda: is_ready(port))
+            redis.send_signal(signal.SIGSTOP)
+            eventually(lambda: lacks(port, "queue"))
+            assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+            redis.send_signal(signal.SIGCONT)
+            eventually(lambda: is_ready(port))
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_worker_without_its_database_is_not_ready_until_it_is_back(
+    configure: Configure, tmp_path: Path
+) -> None:
+    binaries = postgres._binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed here")
+    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="videovault-postgres-"))
+    try:
+        with postgres._running(binaries, folder) as database_port:
+            url = f"postgresql+psycopg://{postgres.ACCOUNT}@127.0.0.1:{database_port}/postgres"
+            migrate(url)
+            configure(DATABASE_URL=url, WORKER_PORT=port)
+            with running_worker(tmp_path / "worker.log"):
+                eventually(lambda: is_ready(port))
+                postgres._run(binaries / "pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "-w", "stop")
+                eventually(lambda: lacks(port, "database"))
+                options = f"-p {database_port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+                log = f"{folder}/log"
+                postgres._run(
+                    binaries / "pg_ctl", "-D", f"{folder}/data", "-l", log, "-w", "-o", options, "start"
+                )
+                eventually(lambda: is_ready(port))
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_a_worker_with_full_slots_is_ready(configure: Configure, tmp_path: Path) -> None:
+    port = free_port()
+    with MisbehavingServer() as source:
+        configure(WORKERS=1, WORKER_PORT=port, SOURCE_ALLOW_HOSTS=f"127.0.0.1:{source.port}")
+        anna = accounts.authenticate(accounts.register("anna@example.com", PASSWORD).token)
+        silent = source.serve("/video.mp4", ServerBehaviour(size=20 * MIB, stall_after=MIB))
+        with running_worker(tmp_path / "worker.log"):
+            video_id = gallery.store_link(anna, silent, anna.email, enqueue=enqueue).video_id
+            wait_for(video_id, Status.STORING)
+            eventually(lambda: is_ready(port))
+
+
+def scrape(url: str) -> Samples:
+    answer = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}", **OPENMETRICS})
+    assert answer.status_code == 200
+    return parse(answer.content)
+
+
+def test_one_video_has_one_id_in_the_log_and_is_counted_once(tmp_path: Path) -> None:
+    """The embedded installation: the app, its worker, studio and S3 are processes of their own."""
+    port = free_port()
+    settings = {"LOG_FORMAT": "json", "LOG_LEVEL": "debug", "METRICS_TOKEN": TOKEN, "WORKER_PORT": str(port)}
+    with running_app(tmp_path / "var", **settings) as app:
+        with httpx.Client(base_url=app.url, headers={"Origin": app.url}) as client:
+            account = {"email": "ada@example.com", "password": PASSWORD}
+            token = client.post("/api/auth/register", json=account).json()["data"]["token"]
+        headers = {"Authorization": f"Bearer {token}", "X-Request-Id": ID}
+        with httpx.Client(base_url=app.url, headers=headers, timeout=HANG_SECONDS) as client:
+            answer = client.post(GENERATE, json={**SCRIPT, "email": account["email"]})
+            assert answer.headers["x-request-id"] == ID
+            video_id = answer.json()["data"]["videoId"]
+            eventually(lambda: client.get(f"/api/auth/video/{video_id}").json()["data"]["status"] == "ready")
+        web, worker = scrape(app.url), scrape(f"http://127.0.0.1:{port}")
+    assert web["videovault_database_up"] == web["videovault_workers_alive"] == 1
+    assert worker["videovault_worker_ready"] == 1
+    assert worker['videovault_transfers_total{outcome="stored"}'] == 1
+    assert 'videovault_transfers_total{outcome="stored"}' not in web
+    assert web["process_start_time_seconds"] != worker["process_start_time_seconds"]
+    lines = [json.loads(line) for line in app.log.read_text().splitlines() if line.startswith("{")]
+    told = {line["event"] for line in lines if line.get("request_id") == ID}
+    assert {"request", "ordering the video", "video stored"} <= told
+    assert told & {"object sent to S3", "part sent to S3"}
