@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 
 from tests.support.installation import ROOT
 from videovault import db, models
+from videovault.errors import ConfigurationError
 
 pytestmark = [pytest.mark.usefixtures("empty_database"), pytest.mark.thorough]
 TABLES = {
@@ -66,17 +67,25 @@ def test_a_second_migration_changes_nothing_and_an_older_one_is_continued(alembi
     db.migrate()
     assert stored_revision() == newest
     command.downgrade(alembic_config, before)
-    assert not db.is_migrated()
+    assert db.schema_behind() == before
     db.migrate()
     assert (stored_revision(), tables()) == (newest, TABLES)
 
 
-def test_unknown_and_empty_revisions_do_not_count_as_migrated() -> None:
+def test_tables_of_a_later_version_are_refused_and_unnamed_ones_migrated() -> None:
     db.migrate()
-    for statement in ("UPDATE alembic_version SET version_num = 'later'", "DELETE FROM alembic_version"):
-        with db.engine().begin() as connection:
-            connection.execute(text(statement))
-        assert not db.is_migrated()
+    assert db.schema_behind() is None
+    set_revision("UPDATE alembic_version SET version_num = 'later'")
+    for use in (db.schema_behind, db.migrate):
+        with pytest.raises(ConfigurationError, match="the schema later of a later version of VideoVault"):
+            use()
+    set_revision("DELETE FROM alembic_version")
+    assert db.schema_behind() == "none"
+
+
+def set_revision(statement: str) -> None:
+    with db.engine().begin() as connection:
+        connection.execute(text(statement))
 
 
 def test_revisions_are_those_of_alembic(alembic_config: Config) -> None:

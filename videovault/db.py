@@ -239,12 +239,6 @@ def _lock_for_migration(connection: Connection) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def is_migrated() -> bool:
-    """Whether the database has exactly this version's tables."""
-    with engine().connect() as connection:
-        return current_revision(connection) == known_revisions()[0]
-
-
 def schema_behind() -> str | None:
     """The database's revision if this version needs a later one, "none" without tables, None if nothing is missing.
 

@@ -36,7 +36,7 @@ class Cluster:
     folder: Path
     app: RunningApp
 
-    def worker(self, root: Path = ROOT, **changed: str) -> CompletedProcess[str]:
+    def worker(self, root: Path = ROOT, /, **changed: str) -> CompletedProcess[str]:
         """Start a worker that is expected to end at once; an empty value removes the setting."""
         return subprocess.run(
             [sys.executable, "-m", "videovault", "worker"],

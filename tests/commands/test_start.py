@@ -233,6 +233,16 @@ def test_tables_of_an_earlier_version_are_waited_for(
     assert db.schema_behind() == "none"
 
 
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_database_that_does_not_answer_is_waited_for(start: Start, command: str) -> None:
+    away = "postgresql+psycopg://vault:hidden-word@127.0.0.1:1/vault"
+    done = start(command, DATABASE_URL=away, START_WAIT_SECONDS="0.1")
+    assert done.returncode == 2
+    assert "The database cannot be used" in done.stderr
+    assert "Check DATABASE_URL. VideoVault has waited" in done.stderr
+    assert "hidden-word" not in done.stderr
+
+
 def test_readable_files_are_made_private_and_logged_once(in_use: Path, start: Start) -> None:
     """As the previous version left them, with the system's umask except for installation.json."""
     (in_use / "s3" / "videovault").mkdir(parents=True)

@@ -136,7 +136,7 @@ def check_keys() -> None:
 def join_as_worker() -> None:
     """Raises ConfigurationError when this worker's settings are not those of the installation."""
     identity.check(identity.Role.WORKER)
-    if not identity.recorded():
+    if not identity.is_recorded() and not settings().database_dsn.startswith("sqlite"):
         from videovault.services.maintenance import startup_check  # loads boto3
 
         startup_check.check_newest_video_is_stored()

@@ -1,9 +1,11 @@
 """A process whose settings are not those of the installation is refused, by the name of each setting."""
 
+import tomllib
+
 import pytest
 from sqlmodel import delete, select
 
-from tests.support.installation import Configure
+from tests.support.installation import ROOT, Configure
 from tests.support.videos import insert_video
 from videovault import __version__
 from videovault.db import reading, transaction
@@ -41,7 +43,6 @@ def refusal(role: Role) -> str:
     return ""
 
 
-@pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(
     ("setting", "value", "installation_has", "process_has"),
     [
@@ -56,15 +57,16 @@ def refusal(role: Role) -> str:
 )  # fmt: skip
 @pytest.mark.usefixtures("in_use")
 def test_another_place_is_refused_by_the_name_of_its_setting(
-    configure: Configure, role: Role, setting: str, value: str, installation_has: str, process_has: str
+    configure: Configure, setting: str, value: str, installation_has: str, process_has: str
 ) -> None:
     configure(**CLUSTER)
     identity.record(Role.APP)
     configure(**{setting: value})
-    told = refusal(role)
-    assert f"{setting}: the installation uses {installation_has}, this process {process_has}." in told
-    assert told.count(": the installation uses ") == 1
-    assert "hidden" not in told
+    for role in Role:
+        told = refusal(role)
+        assert f"{setting}: the installation uses {installation_has}, this process {process_has}." in told
+        assert told.count(": the installation uses ") == 1
+        assert "hidden" not in told
 
 
 @pytest.mark.usefixtures("in_use")
@@ -82,6 +84,14 @@ def test_an_installation_without_videos_on_one_machine_changes_by_its_settings(c
     assert "AWS_S3_BUCKET_NAME" in refusal(Role.WORKER)
     assert refusal(Role.APP) == ""
     assert identity.recorded()[identity.BUCKET] == "films"
+
+
+@pytest.mark.usefixtures("in_use")
+def test_an_endpoint_that_only_boto3_reads_counts(configure: Configure) -> None:
+    configure(AWS_S3_BUCKET_NAME="films")
+    identity.record(Role.APP)
+    configure(AWS_ENDPOINT_URL="http://s3.internal:9000")
+    assert "the installation uses AWS, this process http://s3.internal:9000." in refusal(Role.WORKER)
 
 
 @pytest.mark.usefixtures("in_use")
@@ -103,6 +113,11 @@ def test_a_command_records_nothing(configure: Configure) -> None:
     configure(**CLUSTER)
     identity.check(Role.COMMAND)
     assert identity.recorded() == {}
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
 
 
 def test_the_newest_version_is_kept(installation: object) -> None:

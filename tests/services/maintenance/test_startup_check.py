@@ -46,6 +46,21 @@ def test_rows_beside_an_empty_bucket_are_refused(moto_s3: Storage, anna: Caller)
     startup_check.check_data_is_complete()  # one that is missing is for ``reconcile``
 
 
+def test_worker_that_starts_first_needs_the_newest_video_in_its_bucket(
+    moto_s3: Storage, anna: Caller, configure: Configure
+) -> None:
+    startup_check.check_newest_video_is_stored()
+    insert_video(anna, Status.READY, s3_key=KEY)
+    moto_s3.put("videos/u/another/film.mp4", b"film", Description("video/mp4"))
+    with pytest.raises(ConfigurationError, match="does not show its newest video"):
+        startup_check.check_newest_video_is_stored()
+    moto_s3.put(KEY, b"film", Description("video/mp4"))
+    startup_check.check_newest_video_is_stored()
+    configure(AWS_S3_BUCKET_NAME="")
+    with pytest.raises(ConfigurationError, match="does not show its newest video"):
+        startup_check.check_newest_video_is_stored()
+
+
 def test_drafts_need_no_object(moto_s3: Storage, anna: Caller) -> None:
     del moto_s3
     insert_video(anna, Status.DRAFT)

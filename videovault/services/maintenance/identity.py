@@ -5,6 +5,7 @@ store videos elsewhere. The key has its own mechanism (``keys``), and the schema
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -80,9 +81,13 @@ def of_this_process() -> dict[str, str]:
 
 
 def recorded() -> dict[str, str]:
-    """The installation's facts; empty before its first start with this version."""
+    """The installation's facts; before its first start with this version none, or the version alone."""
     with reading() as session:
         return _recorded(session)
+
+
+def is_recorded() -> bool:
+    return BUCKET in recorded()
 
 
 def check(role: Role) -> None:
@@ -232,6 +237,7 @@ def _of_data_dir() -> str:
 
 
 def _endpoint(url: str) -> str:
+    url = url or os.environ.get("AWS_ENDPOINT_URL", "")  # boto3's own, which it falls back to
     return _place(url) if url else AWS
 
 

@@ -46,7 +46,7 @@ def check_data_is_complete() -> None:
 def check_newest_video_is_stored() -> None:
     """Raises ConfigurationError unless this store has the newest stored video, if there is one.
 
-    For a worker that starts before the app after an upgrade, so that no other bucket is taken for the installation's.
+    For a worker of another machine that starts before the app after an upgrade: its bucket may not be the installation's.
     """
     with reading() as session:
         newest = (
@@ -56,7 +56,7 @@ def check_newest_video_is_stored() -> None:
             .limit(1)
         )
         key = session.exec(newest).first()
-    if key and not settings().database_dsn.startswith("sqlite") and not _stores(key):
+    if key and not _stores(key):
         raise ConfigurationError(
             f"The settings of this installation are not recorded yet, and {_place()} does not show its newest video. "
             "Check AWS_S3_BUCKET_NAME and AWS_ENDPOINT_URL_S3, or start the app first."

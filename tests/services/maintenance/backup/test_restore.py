@@ -28,6 +28,7 @@ from videovault.installation import RESTORE_MARKER
 from videovault.models import Event, Status, User, Video
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
+from videovault.services.maintenance import identity
 from videovault.services.maintenance.backup.backup_folder import Damaged
 from videovault.services.maintenance.backup.restore import restore_backup
 from videovault.services.maintenance.backup.save import save_backup, verify_backup
@@ -172,6 +173,13 @@ def test_interrupted_restore_leaves_a_marker_and_is_continued(
     assert not (settings().data_dir / RESTORE_MARKER).exists()
 
 
+def test_restored_installation_is_where_the_settings_put_it(saved: Path, elsewhere: Elsewhere) -> None:
+    elsewhere()
+    restore(saved)
+    own = identity.of_this_process()
+    assert own.items() <= identity.recorded().items()
+
+
 def test_restore_killed_after_the_database_copy_is_continued(saved: Path, elsewhere: Elsewhere) -> None:
     elsewhere()
     restore(saved)
@@ -304,7 +312,7 @@ def test_database_of_an_earlier_version_is_migrated(
     assert save_backup(backup_dir).manifest.database.revision == "0009"
     elsewhere()
     restore(backup_dir)
-    assert db.is_migrated()
+    assert db.schema_behind() is None
     assert row(video.id).title == "One"
 
 

@@ -11,6 +11,7 @@ from videovault import db
 from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
 from videovault.db import reading
+from videovault.errors import ConfigurationError
 from videovault.formatting import format_duration
 from videovault.models import CopyState, Status, User, Video, Worker
 from videovault.services.admin.checks.result import DOWNLOAD_FAILURES, MISSING_VIDEOS, CheckResult
@@ -27,7 +28,11 @@ def database() -> CheckResult:
     with reading() as session:
         session.exec(select(User.id).limit(1)).first()
     seconds = time.monotonic() - started
-    if not db.is_migrated():
+    try:
+        behind = db.schema_behind()
+    except ConfigurationError as error:  # an upgrade is under way
+        return CheckResult("warning", error.public_message, "Replace this process by one of that version.")
+    if behind:
         advice = "Run `python -m videovault migrate`, then start VideoVault again."
         return CheckResult("broken", "Its tables do not match this version of VideoVault.", advice)
     if seconds > SLOW_SECONDS:
