@@ -46,9 +46,9 @@ def test_running_calls_finish_and_queued_ones_do_not_start() -> None:
         calls.append("first")
 
     pool.submit("one", call)
-    pool.submit("other", lambda: calls.append("second"))
     assert started.wait(HANG_SECONDS)
-    pool.stop(HANG_SECONDS)
+    pool.submit("other", lambda: calls.append("second"))
+    assert pool.stop(HANG_SECONDS) == ["other"]
     pool.finish()
     assert calls == ["first"]
 

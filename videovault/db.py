@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     URL,
@@ -27,11 +27,19 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
 
 from videovault import __version__, counters, logs
+from videovault.backoff import exponential
 from videovault.config import settings
 from videovault.data_dir import POLL_SECONDS, directory_lock
 from videovault.errors import ConfigurationError, DiskFull
@@ -45,6 +53,12 @@ MIGRATION_LOCK = "migrate"
 MIGRATION_SECONDS = 600.0
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"
+POSTGRES_READ_ONLY = "25006"  # during a failover
+SQLITE_UNAVAILABLE = (
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
+    *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+)
+RETRY_SECONDS = (0.5, 5.0)  # the first and the longest pause of ``keep_trying``
 FILLER = "disk_reserve_filler"
 # The reserve for essential writes, such as signing in and deleting, on a full disk.
 RESERVE_BYTES = 8 * 1024**2  # thousands of rows, and twice SQLite's log
@@ -53,6 +67,7 @@ LOW_PAGE_BYTES = 256 * 1024
 STEP_BYTES = 1024**2
 # Non-essential writes leave this much free: more than a step, so that they do not use up a released step.
 MIN_FREE_BYTES = 4 * 1024**2
+T = TypeVar("T")
 log = logs.get(__name__)
 
 
@@ -131,6 +146,33 @@ def transaction(*, essential: bool = False, lock_timeout: float = BUSY_SECONDS) 
             if lock_timeout != BUSY_SECONDS and connection.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}"))
             yield session
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database cannot be reached, or is too busy, so that the same call may succeed later."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_UNAVAILABLE
+    is_standby = getattr(error.orig, "sqlstate", None) == POSTGRES_READ_ONLY
+    return error.connection_invalidated or is_standby or isinstance(error, OperationalError | InterfaceError)
+
+
+def keep_trying(write: Callable[[], T], *, seconds: float, is_retryable: Callable[[Exception], bool]) -> T:
+    """Call ``write`` again after retryable errors of the database, for ``seconds`` at most."""
+    until = time.monotonic() + seconds
+    failures = 0
+    while True:
+        try:
+            return write()
+        except (SQLAlchemyError, DiskFull) as error:
+            if not is_retryable(error) or time.monotonic() >= until:
+                raise
+            failures += 1
+            log.warning("not recorded yet, trying again", reason=type(error).__name__, failures=failures)
+        time.sleep(exponential(*RETRY_SECONDS, failures))
 
 
 def try_write(what: str, change: Callable[[Session], object], *, lock_timeout: float) -> None:

@@ -19,6 +19,7 @@ VideoVaultError            safe to show: ``public_message``
 ├── RateLimited            ``retry_after`` seconds
 │   └── Busy               too many concurrent calls of all users
 ├── DiskFull               reading, signing in and deleting still work
+├── DatabaseUnavailable    made at the edges; ``retry_after`` seconds
 └── UpstreamError          the worker retries it if ``retryable``
     ├── WebhookError       (WebhookUnanswered: sent, but the answer was lost; WebhookBusy: not started)
     ├── MailError
@@ -155,6 +156,20 @@ class DiskFull(VideoVaultError):
         self,
         public_message: str = "The disk is full, so nothing new can be saved. Watching, downloading and deleting "
         "still work. Delete videos that are not needed, or ask the admin for more room.",
+    ) -> None:
+        super().__init__(public_message)
+
+
+class DatabaseUnavailable(VideoVaultError):
+    """Made at the edges from the database's own errors, which workers and maintenance treat by themselves."""
+
+    code = "UNAVAILABLE"
+    retry_after = 5
+
+    def __init__(
+        self,
+        public_message: str = "The database does not answer at the moment. Nothing that was saved is lost. Please try "
+        "again in a few seconds.",
     ) -> None:
         super().__init__(public_message)
 

@@ -147,6 +147,7 @@ class Video(Brief, SQLModel, table=True):
             "ix_videos_unordered", "queued_at", "id", where="status = 'generating' AND requested_at IS NULL"
         ),
         _partial("ix_videos_kept_upload", "upload_kept_until", where="upload_id IS NOT NULL"),
+        _partial("ix_videos_call_heartbeat", "call_heartbeat_at", where="call_heartbeat_at IS NOT NULL"),
     )
 
     id: str = Field(primary_key=True, max_length=64)
@@ -159,6 +160,10 @@ class Video(Brief, SQLModel, table=True):
     # Of the request or page event that last put it in work; its worker's log lines carry it.
     request_id: str | None = Field(default=None, max_length=64)
     requested_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # Database time. Set while a worker calls the generator; None once what came of the call is recorded.
+    call_heartbeat_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # The attempt whose response was lost, so that its owner may order again.
+    unanswered_attempt: int | None = None
     # The digest of the script as ordered, which callback tokens carry. Empty: changed since; None: unknown.
     order_digest: str | None = Field(default=None, max_length=32)
     # A message for the owner while the generator's report is awaited.

@@ -1,6 +1,7 @@
 """The job queue and its worker process. The queue only says that there is work; the rows say which."""
 
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import db, logs, metrics, redis_options, unavailable
 from videovault.config import HEARTBEAT_FD, settings
@@ -37,9 +40,12 @@ COPY_SECONDS = 1.0
 FULL_SECONDS = 60.0
 DELIVER_SECONDS = 1.0
 GENERATORS_AT_ONCE = 8
-STOP_SECONDS = 15.0
+STOP_SECONDS = 15.0  # for transfers
+RECORD_SECONDS = 5.0  # to record the response of a generator
+QUEUE_PAUSE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 2.0
 REDIS_SECONDS = 5.0  # huey waits for a task a second at a time
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # By the scheme of QUEUE_URL, DATABASE_URL and REDIS_URL.
 CLIENTS = {
     "redis": "redis",
@@ -82,14 +88,30 @@ class WebhookPool:
         """The numbers of calls by state."""
         return {"running": self._running, "waiting": self._calls.qsize()}
 
-    def stop(self, seconds: float) -> None:
-        """Do not start further calls; ``finish`` waits up to ``seconds`` from now for those that are running."""
-        self.is_running = False
-        self._deadline = time.monotonic() + seconds
+    def stop(self, seconds: float) -> list[str]:
+        """Start no further calls, and return the videos whose calls were queued.
+
+        ``finish`` waits up to ``seconds`` from now for those that are running.
+        """
+        with self._changed:
+            self.is_running = False
+            self._deadline = time.monotonic() + seconds
+        with suppress(Empty):
+            queued = []
+            while True:
+                queued.append(self._calls.get_nowait()[0])
+        return queued
 
     def finish(self) -> None:
         """Wait for running calls to end: their responses may have been paid for."""
         with self._changed:
+            if self._running:
+                seconds = max(0, round(self._deadline - time.monotonic()))
+                log.info(
+                    "waiting for generators; a second signal ends at once",
+                    calls=self._running,
+                    seconds=seconds,
+                )
             self._changed.wait_for(lambda: not self._running, self._deadline - time.monotonic())
 
     def _run(self) -> None:
@@ -121,6 +143,10 @@ _stopping = threading.Event()
 _webhooks = WebhookPool()
 
 
+# By its address, until when a queue that did not answer is left alone, so that callers do not wait for it in turn.
+_away_until: dict[str, float] = {}
+
+
 @dataclass(frozen=True)
 class Queue:
     """Huey, and its only task."""
@@ -137,15 +163,22 @@ def queue() -> Queue:
 
 
 def enqueue(video_id: str) -> None:
-    """Enqueue a video for any free worker."""
+    """Enqueue a video for any free worker. Raises nothing, since the row is committed: ``repair`` enqueues it later."""
+    dsn = settings().queue_dsn
+    if time.monotonic() < _away_until.get(dsn, 0.0):
+        return
     try:
         queue().produce(video_id)
-    except sqlite3.OperationalError as error:  # ``repair`` enqueues it later
-        log.warning("not enqueued yet", video_id=video_id, reason=str(error))
+    except Exception:  # of SQLite, PostgreSQL, Redis or the network
+        _away_until[dsn] = time.monotonic() + QUEUE_PAUSE_SECONDS
+        log.exception("not enqueued yet", video_id=video_id)
 
 
 def produce_video(video_id: str) -> None:
     """The task; the rows determine what is done."""
+    if _stopping.is_set():
+        enqueue(video_id)  # for another worker
+        return
     if _webhooks.is_running and pipeline.awaits_generator(video_id):
         _webhooks.submit(video_id, partial(pipeline.request_next, enqueue=enqueue))
         return
@@ -160,7 +193,10 @@ def produce_video(video_id: str) -> None:
 
 
 def run() -> None:
-    """Work until SIGTERM or SIGINT; running transfers return to the queue."""
+    """Work until SIGTERM or SIGINT: transfers return to the queue at once, calls of generators end.
+
+    A second signal ends the process at once.
+    """
     consumer = _consumer()
     consumer._set_signal_handlers()  # noqa: SLF001 - a signal before ``run`` must also shut down orderly
     if settings().worker_port:
@@ -179,8 +215,11 @@ def run() -> None:
         threading.Thread(target=_send_heartbeats, args=(int(pipe),), name="heartbeats", daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
+    try:
+        registration.deregister()
+    except (SQLAlchemyError, DiskFull) as error:  # its entry is purged later
+        log.warning("not deregistered", reason=type(error).__name__)
     _webhooks.finish()
-    registration.deregister()
 
 
 def _open_health_port() -> None:
@@ -206,13 +245,16 @@ def _consumer() -> Any:
     from videovault.sqlite_queue import WakingSqliteStorage
 
     class StoppingConsumer(Consumer):  # type: ignore[misc] # huey has no types
-        def stop(self, graceful: bool = False) -> None:
-            _stopping.set()  # before the threads are joined, so that transfers release their videos
-            _webhooks.stop(STOP_SECONDS)
+        def stop(self, graceful: bool = False) -> None:  # noqa: ARG002 - huey's signature
             self.stop_flag.set()
+            _stopping.set()  # before the threads are joined, so that transfers release their videos
+            for number in STOP_SIGNALS:
+                signal.signal(number, _end_at_once)
+            for video_id in _webhooks.stop(settings().webhook_timeout_seconds + RECORD_SECONDS):
+                enqueue(video_id)  # for another worker
             if isinstance(huey.storage, WakingSqliteStorage):  # the others notice it within a second
                 huey.storage.wake_ups.send(self.workers)
-            super().stop(graceful)
+            super().stop(graceful=True)
 
     return StoppingConsumer(
         huey,
@@ -222,6 +264,11 @@ def _consumer() -> Any:
         graceful_signal="TERM",
         shutdown_timeout=STOP_SECONDS,
     )
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """Without a log line: this thread may hold the lock of the log."""
+    os._exit(128 + number)
 
 
 def _open(dsn: str) -> "Huey":

@@ -114,6 +114,7 @@ def test_the_statuses_are_those_of_the_contract() -> None:
         "SourceError": 422,
         "RateLimited": 429,
         "UpstreamError": 502,
+        "DatabaseUnavailable": 503,
         "DiskFull": 507,
         "VideoVaultError": 500,
     }

@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 from tests.api.requests import GENERATE, SCRIPT
-from tests.support import postgres
 from tests.support.app import free_port, running_app
 from tests.support.installation import Configure, migrate
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.people import PASSWORD
 from tests.support.redis import _wait_for as wait_for_redis
 from tests.support.scrape import OPENMETRICS, TOKEN, Samples, parse
+from tests.support.services import running_postgres
 from tests.support.waiting import HANG_SECONDS, eventually
 from tests.test_worker import running_worker, wait_for
 from videovault.models import Status
@@ -87,27 +87,17 @@ def test_a_worker_with_a_frozen_queue_is_not_ready_until_it_is_back(
 def test_a_worker_without_its_database_is_not_ready_until_it_is_back(
     configure: Configure, tmp_path: Path
 ) -> None:
-    binaries = postgres._binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed here")
-    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="videovault-postgres-"))
-    try:
-        with postgres._running(binaries, folder) as database_port:
-            url = f"postgresql+psycopg://{postgres.ACCOUNT}@127.0.0.1:{database_port}/postgres"
-            migrate(url)
-            configure(DATABASE_URL=url, WORKER_PORT=port)
-            with running_worker(tmp_path / "worker.log"):
-                eventually(lambda: is_ready(port))
-                postgres._run(binaries / "pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "-w", "stop")
-                eventually(lambda: lacks(port, "database"))
-                options = f"-p {database_port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-                log = f"{folder}/log"
-                postgres._run(
-                    binaries / "pg_ctl", "-D", f"{folder}/data", "-l", log, "-w", "-o", options, "start"
-                )
-                eventually(lambda: is_ready(port))
-    finally:
-        shutil.rmtree(folder)
+    port = free_port()
+    with running_postgres() as database:
+        url = database.environment["URL"].replace("postgresql:", "postgresql+psycopg:")
+        migrate(url)
+        configure(DATABASE_URL=url, WORKER_PORT=port)
+        with running_worker(tmp_path / "worker.log"):
+            eventually(lambda: is_ready(port))
+            database.stop()
+            eventually(lambda: lacks(port, "database"))
+            database.start()
+            eventually(lambda: is_ready(port))
 
 
 @pytest.mark.usefixtures("moto_s3")

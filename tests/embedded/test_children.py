@@ -113,6 +113,32 @@ def test_a_stopped_child_has_time_to_finish_its_work(tmp_path: Path) -> None:
     assert done.exists()
 
 
+def test_a_second_signal_ends_a_child_that_is_finishing_its_work(tmp_path: Path) -> None:
+    """The child ends at once on its second SIGTERM, as the worker does."""
+    file = tmp_path / "pids"
+    patient = (
+        "import signal, time\n"
+        "again = lambda *_: os._exit(0)\n"
+        "def finish(*_):\n"
+        "    signal.signal(signal.SIGTERM, again)\n"
+        "    open(sys.argv[1] + '.stopping', 'w').close()\n"
+        "signal.signal(signal.SIGTERM, finish)\n"
+    )
+    program = _program(f"import os, sys\n{patient}{WRITES_PID}\nwhile True: time.sleep(1)", file)
+    stopping = tmp_path / "pids.stopping"
+
+    async def main() -> None:
+        running = supervised(ChildProcess("The worker", program, grace=3600))
+        await running.__aenter__()
+        await _pid_number(1, file)
+        end = asyncio.create_task(running.__aexit__(None, None, None))
+        await wait_until(stopping.exists)
+        child_process.stop_at_once()
+        await end
+
+    asyncio.run(main())
+
+
 def test_a_child_that_cannot_be_started_is_logged_and_retried(caplog: pytest.LogCaptureFixture) -> None:
     tries = []
 

@@ -39,6 +39,27 @@ def test_both_handlers_are_called() -> None:
     assert server.returncode == 0
 
 
+def test_only_the_same_signal_again_counts_as_repeated() -> None:
+    """After Ctrl-C the child of the server gets SIGINT from the terminal and SIGTERM from its parent."""
+    calls: list[str] = []
+
+    async def use() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        with on_stop_signal(lambda: calls.append("first"), lambda: calls.append("again")):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+            await asyncio.sleep(0)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asyncio.run(use())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert calls == ["first", "first", "again"]
+
+
 def test_handlers_are_restored_afterwards() -> None:
     async def use() -> None:
         with on_stop_signal(lambda: None):

@@ -50,6 +50,9 @@ class Stages:
     def never_answered(self) -> str:
         return self._ordered("hang")
 
+    def unanswered(self) -> str:
+        return self._ordered("hang")
+
     def queued(self) -> str:
         """Both transfers of the user are taken by videos that stall."""
         person = self.house.new_person()

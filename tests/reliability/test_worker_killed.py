@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.process]  # under heavy load
 NAMES = {
     "before_the_generator_answers": "generating: asked, not answered yet",
     "never_answered": "generating: asked, and never answered",
+    "unanswered": "generating: asked, its owner does not wait for the deadline",
     "queued": "queued: behind two others of its user",
     "claimed": "storing: claimed, its source has not answered yet",
     "after_an_upload_was_begun": "storing: S3 has started an upload that no row has",
@@ -99,6 +100,18 @@ def test_a_sent_order_is_not_repeated_and_its_report_is_accepted(
     assert report_ready(house, order_of(house, video_id)).status_code == 202
     house.wait_for(video_id, "ready")
     outcomes.record(stage, WORKER, video_id, "its callback brought the video")
+
+
+def test_an_owner_is_told_of_a_lost_response_and_has_it_rendered_again(
+    house: House, stages: Stages, interrupted: Interrupted, outcomes: Outcomes
+) -> None:
+    stage = NAMES["unanswered"]
+    video_id = interrupted[stage]
+    owner = stages.owners[video_id]
+    house.until(lambda: owner.seen(video_id).get("retries") == ["generation"])
+    owner.retry(video_id)
+    house.wait_for(video_id, "ready")
+    outcomes.record(stage, WORKER, video_id, "its owner was told, and had it rendered again")
 
 
 def test_a_response_lost_with_its_worker_fails_at_the_deadline_and_can_be_retried(

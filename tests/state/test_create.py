@@ -5,13 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.state.conftest import Person, Server, Tab
+from tests.support.database_outage import database_away
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault import worker
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
+from videovault.errors import DatabaseUnavailable
 from videovault.models import Status, Video
-from videovault.state import create
+from videovault.state import create, session
 from videovault.state.create import CreateState
 from videovault.state.session import SessionState
 
@@ -101,6 +103,34 @@ def test_two_clicks_at_once_request_one_video(drafting: Tab) -> None:
     drafting.send(CreateState, "refresh")  # comes after both
     assert not drafting.sees(CreateState).is_requesting
     assert jobs() == [video_id]
+
+
+def test_request_while_the_database_is_away_says_so_and_can_be_repeated(
+    drafting: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session._callers, "_seconds", 3600.0)  # the session was checked before the outage
+    with database_away():
+        drafting.send(CreateState, "create_video", form=SCRIPT)
+    assert drafting.sees(SessionState).errors == {"script": DatabaseUnavailable().public_message}
+    assert (drafting.sees(CreateState).stage, drafting.sees(CreateState).is_requesting) == ("script", False)
+    drafting.send(CreateState, "create_video", form=SCRIPT)
+    assert drafting.sees(CreateState).stage == "working"
+    assert len(jobs()) == 1
+
+
+def test_video_whose_response_was_lost_is_ordered_again_on_request(drafting: Tab) -> None:
+    drafting.send(CreateState, "create_video", form=SCRIPT)
+    video_id = drafting.sees(CreateState).video.video_id
+    drafting.send(CreateState, "regenerate")  # not offered yet
+    with transaction() as opened:
+        video = opened.get_one(Video, video_id)
+        assert video.attempt == 1
+        video.requested_at, video.unanswered_attempt = utcnow(), video.attempt
+    drafting.send(CreateState, "regenerate")
+    with reading() as opened:
+        again = opened.get_one(Video, video_id)
+    assert (again.status, again.attempt, again.requested_at) == (Status.GENERATING, 2, None)
+    assert drafting.sees(CreateState).stage == "working"
 
 
 def test_button_is_busy_until_there_is_an_answer(drafting: Tab) -> None:

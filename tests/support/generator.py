@@ -48,7 +48,7 @@ class Generator:
     ``deliver`` makes a callback, by HTTP unless a test puts its own way in. ``polls`` counts the questions at
     each video's status address, which names ``poll_file`` in the end; ``reports`` keeps the callbacks that were
     made, in order. ``video_url`` and each ``file`` are the same film; files named expired give 403. Where the
-    films are elsewhere, ``address`` tells by the video's id.
+    films are elsewhere, ``address`` tells by the video's id. Each order is answered after ``answer_seconds``.
     """
 
     url: str
@@ -60,6 +60,7 @@ class Generator:
     deliver: Callable[[Order, dict[str, Any]], object] = put
     polls_needed: int = 2
     poll_retry_after: int | None = None
+    answer_seconds: float = 0.0
     poll_file: str = "launch.mp4"
     film: bytes = b""
     requests: list[Order] = field(default_factory=list)
@@ -119,6 +120,7 @@ class Generator:
             self.over.wait()
         if mode == "answer_late":
             self.late.wait()
+        self.over.wait(self.answer_seconds)
         if mode in ("hang", "cut"):
             return None
         return ANSWERS.get(mode) or self._made_to_order(order, mode)

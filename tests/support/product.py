@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.support.world import World
 from videovault.clock import UtcDateTime
 
 PASSWORD = "correct horse"
+FAST_WORKER, PLAIN_WORKER = ("tests.support.fast_worker",), ("videovault", "worker")
 A_MINUTE_AGO = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-1 minute')"
 
 
@@ -31,6 +32,11 @@ class Worker:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def stop(self) -> int:
+        """End it as a service manager does; its exit status."""
+        self.process.terminate()
+        return self.process.wait(HANG_SECONDS)
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -83,11 +89,11 @@ class House:
         self._open.close()
 
     @contextmanager
-    def worker(self, transfers: int = 12) -> Iterator[Worker]:
+    def worker(self, transfers: int = 12, command: Sequence[str] = FAST_WORKER) -> Iterator[Worker]:
         """A worker process, for the length of the block unless it is killed before."""
         with (self.data_dir / f"worker-{uuid4().hex[:6]}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.fast_worker"],
+                [sys.executable, "-m", *command],
                 cwd=self.data_dir,  # away from the developer's .env
                 env=self._environment | {"WORKERS": str(transfers)},
                 stdout=log,
@@ -131,6 +137,7 @@ class House:
     def leases_run_out(self) -> None:
         """As if the workers had been dead for a minute."""
         self.age("videos", "heartbeat_at")
+        self.age("videos", "call_heartbeat_at")
 
     def clock_jumps(self, hours: int) -> None:
         """As if the machine's clock had been set ahead by so many hours, or back: all times are as much older or newer."""

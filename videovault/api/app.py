@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -80,6 +81,7 @@ def create_api(watcher: VideoWatcher | None = None) -> "Api":
     ):
         api.include_router(router, dependencies=[Depends(_refuse_repeated_parameters)])
     api.add_exception_handler(VideoVaultError, responses.on_error)
+    api.add_exception_handler(SQLAlchemyError, responses.on_database_error)
     api.add_exception_handler(RequestValidationError, responses.on_validation_error)
     api.add_exception_handler(HTTPException, responses.on_http_error)
     api.add_exception_handler(Exception, responses.on_unexpected_error)

@@ -15,6 +15,7 @@ from videovault.api.middleware.body_limit import RawBody
 from videovault.api.middleware.hosts import limit_key
 from videovault.api.responses import Success, failures, set_video_id, status_of
 from videovault.api.schemas import STATUS_BODY
+from videovault.db import is_unavailable
 from videovault.errors import InvalidInput, UnreadableReport, VideoVaultError
 from videovault.services.admin import test_order
 from videovault.services.core.access import Caller
@@ -173,6 +174,8 @@ def _log_applied(request: Request, body: bytes, http_status: int) -> None:
 
 
 def _log_refused(request: Request, body: bytes, error: Exception) -> None:
+    if is_unavailable(error):
+        return  # the log is in the same database
     http_status, why = 500, "Internal error. See the log."
     if isinstance(error, VideoVaultError):
         http_status, why = status_of(error), error.public_message

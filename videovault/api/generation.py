@@ -7,7 +7,7 @@ import anyio
 from fastapi import APIRouter, Body, Path, Response
 
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_polling import LongTask, Waiting, failure_error, long_call_responses
+from videovault.api.long_polling import LongTask, Started, Waiting, failure_error, long_call_responses
 from videovault.api.middleware.body_limit import RawBody
 from videovault.api.responses import Nothing, Success, failures
 from videovault.api.schemas import AvatarBody, AvatarChangeBody, AvatarOrderBody, BriefBody, Id, ScriptBody
@@ -99,10 +99,10 @@ async def generate_video(
     return await call.run(body, task)
 
 
-def _order(caller: Caller, body: ScriptBody, claim: Claim | None) -> str:
+def _order(caller: Caller, body: ScriptBody, claim: Claim | None) -> Started:
     check_own_email(caller, body.email)
     video = orders.request(caller, _texts(body), body.video_id or "", enqueue=enqueue, claim=claim)
-    return video.video_id
+    return Started(video.video_id, _accepted(video))
 
 
 def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
@@ -111,12 +111,16 @@ def _answer(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     if video and video.status == "failed":
         raise failure_error(video.error, WebhookError)
     if video and video.status != "ready":
-        message = "Video generation request submitted successfully"
-        return 202, Success(message=message, data=_generating(video))
+        return 202, _accepted(video)
     if not url:  # the generator answered with the video itself, so that the only address is ours
         url = gallery.download_url(caller, video_id)
     generated = Generated(video_url=url, timestamp=utcnow(), video_id=video_id)
     return 200, Success(message="Video generated successfully", data=generated)
+
+
+def _accepted(video: VideoView) -> Success[Generating]:
+    message = "Video generation request submitted successfully"
+    return Success(message=message, data=_generating(video))
 
 
 def _generating(video: VideoView) -> Generating:

@@ -15,6 +15,7 @@ import anyio
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, StringConstraints
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from videovault import errors, logs, untrusted_json
@@ -22,6 +23,7 @@ from videovault.api import responses
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import Body
+from videovault.db import is_unavailable
 from videovault.errors import Conflict, VideoNotFound, VideoVaultError
 from videovault.models import Status
 from videovault.services.core import idempotency
@@ -128,15 +130,23 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True)
+class Started:
+    """A video that is being made; ``accepted`` is the body of the 202."""
+
+    video_id: str
+    accepted: Success[Any]
+
+
+@dataclass(frozen=True)
 class LongTask:
     """What a call does; ``start`` and ``answer`` run in threads.
 
-    ``start`` returns the id of the video, which is awaited while it has one of the ``busy`` statuses, for at most
-    ``max_seconds``. ``answer`` returns the result, or a 202 if the video is still being made.
+    The video that ``start`` returns is awaited while it has one of the ``busy`` statuses, for at most ``max_seconds``.
+    ``answer`` returns the result, or a 202 if the video is still being made.
     """
 
     endpoint: str
-    start: Callable[[Claim | None], str]
+    start: Callable[[Claim | None], Started]
     busy: Collection[Status]
     max_seconds: float
     answer: Callable[[str], tuple[int, Success[Any]]]
@@ -177,29 +187,39 @@ class LongCall:
         try:
             return await self._perform(task, claim)
         except Exception:
-            await run_in_threadpool(idempotency.release, claim)
+            await _end(idempotency.release, claim)
             raise
 
     async def _perform(self, task: LongTask, claim: Claim | None) -> Response:
+        accepted: Success[Any] | None = None
         video_id = claim.video_id if claim else ""
         if not video_id:
-            video_id = await run_in_threadpool(task.start, claim)
+            started = await run_in_threadpool(task.start, claim)
+            video_id, accepted = started.video_id, started.accepted
         responses.set_video_id(self._request, video_id)
         seconds = self._preferences.seconds(task.max_seconds)
         holder = claim.holder if claim else ""
         is_connected = await self._watcher.wait(self._request, video_id, task.busy, seconds, holder)
-        response = await run_in_threadpool(self._respond, task, video_id)
+        response = await run_in_threadpool(self._respond, task, video_id, accepted)
         if claim and is_connected:
             answer = Answer(response.status_code, bytes(response.body).decode())
-            await run_in_threadpool(idempotency.finish, claim, video_id, answer)
+            await _end(idempotency.finish, claim, video_id, answer)
         elif claim:  # the caller has not seen the response, and may wait again under the same key
-            await run_in_threadpool(idempotency.release, claim)
+            await _end(idempotency.release, claim)
         return response
 
-    def _respond(self, task: LongTask, video_id: str) -> Response:
-        """A failed video is a response too: it exists, and must not be made again for the same key."""
+    def _respond(self, task: LongTask, video_id: str, accepted: Success[Any] | None) -> Response:
+        """A failed video is a response too: it exists, and must not be made again for the same key.
+
+        While the database does not answer, a video that this call has started is ``accepted``.
+        """
         try:
             status, success = task.answer(video_id)
+        except SQLAlchemyError as error:
+            if accepted is None or not is_unavailable(error):
+                raise
+            log.warning("the database does not answer, accepted", reason=type(error).__name__)
+            status, success = 202, accepted
         except VideoNotFound:
             return responses.on_error(self._request, Conflict("This video was deleted meanwhile."))
         except VideoVaultError as error:
@@ -314,6 +334,14 @@ class VideoWatcher:
         if holders and time.monotonic() - self._renewed_at > RENEW_SECONDS:
             await anyio.to_thread.run_sync(idempotency.renew, holders, limiter=self._thread)
             self._renewed_at = time.monotonic()
+
+
+async def _end(end: Callable[..., object], *arguments: Any) -> None:
+    """End an idempotent call. The caller gets its response without that too: the claim expires."""
+    try:
+        await run_in_threadpool(end, *arguments)
+    except SQLAlchemyError as error:
+        log.warning("idempotency key not released yet", reason=type(error).__name__)
 
 
 def _header(description: str) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from videovault import errors
+from videovault import errors, logs
 from videovault.config import EMBEDDED_BUCKET
+from videovault.db import is_unavailable
 
 REQUEST_ID = "videovault.request_id"
 IDENTITY = "videovault.identity"  # caller and credential, for the request's log line
@@ -40,12 +41,14 @@ FAILURES = {
     431: "Too many or too large headers",
     500: "Internal error; quote the requestId",
     502: "S3 or the webhook failed",
+    503: "The database does not answer; retry after the seconds in Retry-After",
     507: "The disk is full; reading, signing in and deleting still work",
 }
-COMMON_FAILURES = (408, 413, 414, 421, 431, 500, 507)
+COMMON_FAILURES = (408, 413, 414, 421, 431, 500, 503, 507)
 HTML_REDIRECT = "Instead of a failure, where Accept prefers HTML to JSON: to a page that explains it"
 
 T = TypeVar("T")
+log = logs.get(__name__)
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -188,6 +191,7 @@ STATUS: dict[type[errors.VideoVaultError], int] = {
     errors.SourceError: 422,
     errors.RateLimited: 429,
     errors.UpstreamError: 502,
+    errors.DatabaseUnavailable: 503,
     errors.DiskFull: 507,
     errors.VideoVaultError: 500,
 }
@@ -252,6 +256,14 @@ def on_error(request: Request, error: Exception) -> Response:
     )
 
 
+def on_database_error(request: Request, error: Exception) -> Response:
+    """An error of the database: 503 while it does not answer. Raises all others, which are internal."""
+    if not is_unavailable(error):
+        raise error
+    log.warning("the database does not answer", reason=type(error).__name__)
+    return on_error(request, errors.DatabaseUnavailable())
+
+
 def on_validation_error(request: Request, error: Exception) -> Response:
     """A request that pydantic refused."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
@@ -306,7 +318,7 @@ def _video_id_in(body: Any) -> str | None:
 def _headers(error: errors.VideoVaultError) -> dict[str, str] | None:
     if isinstance(error, errors.NotSignedIn):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, errors.RateLimited | errors.RequestInProgress):
+    if isinstance(error, errors.RateLimited | errors.RequestInProgress | errors.DatabaseUnavailable):
         return {"Retry-After": str(error.retry_after)}
     return None
 

@@ -12,7 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from videovault.api import responses
 from videovault.api.auth import SignedInCaller
-from videovault.api.long_polling import LongTask, Waiting, failure_error, long_call_responses
+from videovault.api.long_polling import LongTask, Started, Waiting, failure_error, long_call_responses
 from videovault.api.responses import Responses, Success, failures
 from videovault.api.schemas import AddressBody, DeleteBody, GalleryParams, Id, RenameBody, StoreBody
 from videovault.config import settings
@@ -144,7 +144,8 @@ def retry(
     how: Annotated[Retry | None, Query(description="One of the video's `retries`; else the first")] = None,
 ) -> Success[VideoView]:
     """Retry a failed video: `transfer` fetches it from its address again and costs nothing, `generation` orders it
-    again, which the generator may charge for. `copy`, of a ready video, makes its playable copy again."""
+    again, which the generator may charge for. `copy`, of a ready video, makes its playable copy again. A video in
+    progress can be ordered again only if its generator's response was lost: then its `retries` say so."""
     video = pipeline.retry(caller, video_id, how, enqueue=enqueue)
     return Success(message="Video is being retried", data=video)
 
@@ -182,11 +183,15 @@ def redirect_to_s3(url: str) -> Response:
     return RedirectResponse(url, 302)
 
 
-def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> str:
+def _store(caller: Caller, body: StoreBody, claim: Claim | None) -> Started:
     stored = gallery_service.store_link(
         caller, body.video_url, body.user_email, body.title or "", enqueue=enqueue, claim=claim
     )
-    return stored.video_id
+    return Started(stored.video_id, _accepted(stored))
+
+
+def _accepted(stored: StoredView) -> Success[StoredView]:
+    return Success(message="Video is being downloaded and stored", data=stored)
 
 
 def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
@@ -196,7 +201,7 @@ def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     stored = gallery_service.get_stored(caller, video_id)
     if stored.status == "ready":
         return 200, Success(message="Video downloaded and uploaded successfully", data=stored)
-    return 202, Success(message="Video is being downloaded and stored", data=stored)
+    return 202, _accepted(stored)
 
 
 async def _stream(pages: Iterator[GalleryView]) -> StreamingResponse:

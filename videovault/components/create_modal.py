@@ -21,7 +21,7 @@ from videovault.components.elements import (
     url_input,
 )
 from videovault.components.player import player
-from videovault.components.progress import budget_line, elapsed_wait, full_progress
+from videovault.components.progress import budget_line, elapsed_wait, full_progress, is_unanswered
 from videovault.components.share_dialog import share_button
 from videovault.services.generation.scripts import PARTS
 from videovault.state import wording
@@ -204,6 +204,10 @@ def _working() -> rx.Component:
         ),
         rx.el.div(
             button("Cancel video", variant="plain", on_click=CreateState.cancel),
+            rx.cond(
+                is_unanswered(CreateState.video.video_id),
+                button(wording.GENERATE_AGAIN, variant="plain", on_click=CreateState.regenerate),
+            ),
             button(wording.CLOSE, on_click=CreateState.close),
             class_name="actions",
         ),

@@ -50,11 +50,17 @@ def small_progress(video_id: rx.Var[str]) -> rx.Component:
                 bar(work.percent, wording.PROGRESS),
                 rx.el.span(work.amount_done, class_name="figures"),
                 rx.cond(work.problem != "", rx.el.span(wording.UNREAD, class_name="error")),
+                rx.cond(work.is_unanswered, rx.el.span(wording.UNANSWERED, class_name="error")),
             ),
             rx.fragment(rx.el.span(wording.REQUESTED), rx.el.progress(aria_label=wording.PROGRESS)),
         ),
         class_name="live",
     )
+
+
+def is_unanswered(video_id: Any) -> Any:
+    """Whether the generator's response to this video's order was lost."""
+    return has(ProgressState.progress, video_id) & ProgressState.progress[video_id].is_unanswered
 
 
 def _details(work: Any, *, has_begun: bool = True) -> rx.Component:

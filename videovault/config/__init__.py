@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         "them only on the video webhook's host.",
     )
     webhook_timeout_seconds: Seconds = Field(120, description="How long a webhook may take to answer.")
+    generator_is_idempotent: bool = Field(
+        False,
+        description="1: the video webhook renders once per Idempotency-Key. An order whose response was lost is then sent "
+        "again with the same key; otherwise its owner decides.",
+    )
     webhook_retry_seconds: float = Field(
         1,
         ge=0,
@@ -419,6 +424,11 @@ class Settings(BaseSettings):
         """The URL to post a script to; empty when nothing is generated."""
         url = self.video_webhook_url
         return f"{self.studio_url}/video" if url is None else url
+
+    @property
+    def renders_once_per_key(self) -> bool:
+        """Whether an order may be sent again with the same Idempotency-Key; the embedded studio is idempotent."""
+        return self.generator_is_idempotent or self.video_webhook_url is None
 
     @property
     def smtp(self) -> SmtpServer | None:

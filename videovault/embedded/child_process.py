@@ -22,6 +22,16 @@ FIRST_HEARTBEAT_SECONDS = 60
 MAX_LINE_BYTES = 1 << 20
 
 
+_stopping: set[Process] = set()
+
+
+def stop_at_once() -> None:
+    """Send a second SIGTERM to a child that is waiting for its work to end."""
+    for process in _stopping:
+        with suppress(ProcessLookupError):
+            process.terminate()
+
+
 @dataclass(frozen=True)
 class ChildProcess:
     """A program to supervise; ``name`` starts sentences in the log, ``argv[0]`` is an absolute path.
@@ -173,10 +183,13 @@ async def _stop(process: Process, child: ChildProcess) -> None:
     """Send SIGTERM to the process and, after its end or the grace period, SIGKILL to the rest of its group."""
     with suppress(ProcessLookupError):
         process.terminate()
+    _stopping.add(process)
     try:
         await asyncio.wait_for(process.wait(), child.grace)
     except TimeoutError:
         log.warning("%s did not stop within %.0f s and is killed.", child.name, child.grace)
+    finally:
+        _stopping.discard(process)
     with suppress(ProcessLookupError, PermissionError):  # macOS refuses if only zombies are left
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

@@ -60,8 +60,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def on_stop_signal(callback: Callable[[], object]) -> Iterator[None]:
+def on_stop_signal(
+    callback: Callable[[], object], repeated: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Call ``callback`` in the running event loop on STOP_SIGNALS, before the existing handler.
+
+    ``repeated`` is called when the same signal comes again. After Ctrl-C this process gets both signals: from the
+    terminal, and from its parent.
 
     The lifespan itself ends only after the last request. The server's handler stays: asyncio's works through the wakeup
     descriptor, which is not changed.
@@ -72,8 +77,11 @@ def on_stop_signal(callback: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
+    seen: set[int] = set()
+
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(callback)
+        loop.call_soon_threadsafe(repeated if number in seen else callback)
+        seen.add(number)
         handler = previous[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 LOCK_FILE = "embedded.lock"
 LOCK_WAIT_SECONDS = 10.0
-WORKER_GRACE_SECONDS = 20.0
+WORKER_GRACE_SECONDS = 20.0  # beyond the calls of generators
 WORKER_SILENT_SECONDS = 20  # the duration of its leases
 
 
@@ -71,10 +71,9 @@ def processes_for(config: Settings) -> list[ChildProcess]:
         processes.append(_studio(config))
     if config.workers:
         worker = [sys.executable, "-m", "videovault", "worker"]
+        grace = config.webhook_timeout_seconds + WORKER_GRACE_SECONDS
         processes.append(
-            ChildProcess(
-                "The worker", worker, grace=WORKER_GRACE_SECONDS, silent_seconds=WORKER_SILENT_SECONDS
-            )
+            ChildProcess("The worker", worker, grace=grace, silent_seconds=WORKER_SILENT_SECONDS)
         )
     return processes
 

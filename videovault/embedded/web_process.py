@@ -21,7 +21,6 @@ from granian.log import LogLevels
 from granian.server import Server
 
 START_SECONDS = 60.0
-STOP_SECONDS = 40
 POLL_SECONDS = 0.2
 HEAD_SECONDS = 30  # for a request's head, and between two requests of one connection
 BACKLOG = 2048  # connections that the system accepts before the server does
@@ -34,7 +33,18 @@ class Listener:
     host: str
     port: int
     max_connections: int
+    stop_seconds: int
     summary: str
+
+
+class PromptServer(Server):  # type: ignore[misc, valid-type] # granian chooses the class at run time
+    """Passes a second signal on to its child, so that this one stops at once."""
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        if self.interrupt_signal:
+            for child in multiprocessing.active_children():
+                child.terminate()
+        super().signal_handler_interrupt(*args, **kwargs)
 
 
 def serve(listener: Listener) -> None:
@@ -43,7 +53,7 @@ def serve(listener: Listener) -> None:
     multiprocessing.set_start_method("spawn")
     ready = threading.Event()
     threading.Thread(target=_announce, args=(listener, ready), daemon=True).start()
-    server = Server(
+    server = PromptServer(
         "videovault.videovault:app",
         address=listener.host,
         port=listener.port,
@@ -54,7 +64,7 @@ def serve(listener: Listener) -> None:
         backpressure=listener.max_connections,
         factory=True,
         workers=1,
-        workers_kill_timeout=STOP_SECONDS,
+        workers_kill_timeout=listener.stop_seconds,
         log_level=LogLevels.warning,
     )
     threading.Thread(target=_stop_while_starting, args=(server, ready), daemon=True).start()

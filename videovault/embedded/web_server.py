@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ from videovault.embedded.process import connection_limit
 from videovault.errors import ConfigurationError
 
 SERVER, LISTENER = "videovault.embedded.web_process", "VIDEOVAULT_LISTENER"
+STOP_SECONDS = 40  # beyond the calls of generators, for which the worker waits
 # Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
 SERVE_BUILT_PAGES = ("__REFLEX_SKIP_COMPILE", "__REFLEX_MOUNT_FRONTEND_COMPILED_APP")
 
@@ -66,11 +68,11 @@ def serve(settings: Settings, port_lock: IO[str]) -> NoReturn:
     # For jemalloc, the HTTP server's allocator: without its thread it keeps the memory of closed connections.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0")
     os.environ.update(dict.fromkeys(SERVE_BUILT_PAGES, "True"))
-    connections = connection_limit(settings.max_connections)
     listener = {
         "host": settings.host,
         "port": settings.port,
-        "max_connections": connections,
+        "max_connections": connection_limit(settings.max_connections),
+        "stop_seconds": STOP_SECONDS + math.ceil(settings.webhook_timeout_seconds),
         "summary": _summary(settings),
     }
     os.set_inheritable(port_lock.fileno(), True)

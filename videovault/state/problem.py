@@ -25,6 +25,7 @@ PROBLEMS = {
     ),
     "RATE_LIMITED": ("Too many attempts", "Please wait a few minutes, then try again."),
     "STORAGE_FAILED": ("The video cannot be fetched right now", LATER),
+    "UNAVAILABLE": ("The database does not answer", LATER),
     "DISK_FULL": ("The disk is full", "Watching and downloading still work. An admin can free space."),
     "TOO_LARGE": ("This was too large", "The address or what was sent is longer than is accepted here."),
 }

@@ -15,11 +15,13 @@ from reflex.istate.proxy import StateProxy
 from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState
 from reflex_base.event.context import EventContext
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import cookie_parser
 
 from videovault import logs, security
 from videovault.config import settings
-from videovault.errors import InvalidInput, NotSignedIn, VideoVaultError
+from videovault.db import is_unavailable
+from videovault.errors import DatabaseUnavailable, InvalidInput, NotSignedIn, VideoVaultError
 from videovault.logs import OncePerInterval
 from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
@@ -185,8 +187,8 @@ def signed_in(
             given = (caller, *args) if takes_caller else args
             async for step in _steps(inner(tab, *given, **payload)):
                 yield step
-        except VideoVaultError as error:
-            step = await _report(tab, error, beside)
+        except (VideoVaultError, SQLAlchemyError) as error:
+            step = await _report(tab, _shown(error), beside)
             if step:
                 yield step
 
@@ -254,6 +256,15 @@ class SessionGuard(Middleware):
             state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way
             shown._session = session  # noqa: SLF001
         shown._show_user(caller)  # noqa: SLF001
+
+
+def _shown(error: VideoVaultError | SQLAlchemyError) -> VideoVaultError:
+    """The error for the user. Raises all errors of the database except that it does not answer."""
+    if isinstance(error, VideoVaultError):
+        return error
+    if not is_unavailable(error):
+        raise error
+    return DatabaseUnavailable()
 
 
 def _raised_at(exception: Exception) -> str:

@@ -103,7 +103,10 @@ class Card(ViewModel):
 
 
 class VideoProgress(ViewModel):
-    """The progress of a video; ``percent`` is -1 while unknown, ``note`` and ``problem`` are for its owner."""
+    """The progress of a video; ``percent`` is -1 while unknown, ``note`` and ``problem`` are for its owner.
+
+    ``is_unanswered``: the generator's response was lost, so its owner may order again.
+    """
 
     step: int = REQUESTED
     activity: str = wording.HANDING_OVER
@@ -112,6 +115,7 @@ class VideoProgress(ViewModel):
     percent: int = -1
     note: str = ""
     problem: str = ""
+    is_unanswered: bool = False
 
     @classmethod
     def of(cls, progress: Progress) -> "VideoProgress":
@@ -230,6 +234,7 @@ def _generating(progress: Progress) -> VideoProgress:
         percent=percent,
         note=progress.note or "",
         problem=progress.problem or "",
+        is_unanswered=progress.is_unanswered,
     )
 
 

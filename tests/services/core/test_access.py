@@ -138,6 +138,7 @@ SYSTEM = {
     "services/core/lifecycle.py:update_if_unchanged": "the conditional UPDATE of every change, on a row already loaded",
     "services/core/quota.py:used": "a sum that excludes the video",
     "services/generation/callbacks.py:signed_generator_caller": "the owner of a reported video, before open_video",
+    "services/generation/order_lease.py:_renew": "the worker's heartbeat on the order that it sends",
     "services/generation/orders.py:_claim": "the worker claims a waiting order",
     "services/generation/orders.py:fail_overdue": "renders past their deadline",
     "services/generation/polling.py:_claim": "the worker polls a generator",

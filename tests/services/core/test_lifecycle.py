@@ -20,10 +20,10 @@ from videovault.services.videos import deletion
 pytestmark = pytest.mark.usefixtures("installation")
 PAIRS = list(itertools.product(Status, Status))
 # Repeated from the design, as an independent reference for the code. A ready video fails if S3 has lost its object; a
-# generating one becomes ready if the generator's answer was the video itself.
+# generating one becomes ready if the generator's answer was the video itself, and is ordered again if it was lost.
 WAYS = """
 draft: generating deleting
-generating: queued ready failed deleting
+generating: generating queued ready failed deleting
 queued: storing failed deleting
 storing: ready queued failed deleting
 ready: failed deleting

@@ -15,7 +15,7 @@ from videovault.errors import Conflict, InvalidInput, VideoNotFound
 from videovault.gateways.webhook_reply import VideoReply
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
-from videovault.services.generation import callbacks, orders, scripts
+from videovault.services.generation import callbacks, order_lease, orders, scripts
 from videovault.services.generation.callbacks import Report
 from videovault.services.maintenance import repair
 from videovault.services.transfer import pipeline, scheduler
@@ -133,7 +133,7 @@ def test_an_order_without_a_usable_reply_is_not_repeated_and_completes(
             orders.send_order(video.id)
         waiting = row(video.id)
         assert (waiting.status, bool(waiting.deadline_at)) == (Status.GENERATING, True), mode
-        assert orders.ORDERED_ONCE in str(waiting.generator_note) or waiting.unread_at, mode
+        assert order_lease.ORDERED_ONCE in str(waiting.generator_note) or waiting.unread_at, mode
     assert len(generator.requests) == len(WITHOUT_NEWS)
     assert set(generator.renders.values()) == {1}
     for order in generator.requests:

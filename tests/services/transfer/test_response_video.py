@@ -26,8 +26,7 @@ from videovault.models import Status, Video, WebhookCall
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
 from videovault.services.core.naming import folder
-from videovault.services.generation import callbacks, webhook_log
-from videovault.services.generation import orders as generation_orders
+from videovault.services.generation import callbacks, order_lease, webhook_log
 from videovault.services.generation.callbacks import Report
 from videovault.services.maintenance import repair
 from videovault.services.transfer import cleanup, pipeline, response_video
@@ -126,7 +125,7 @@ def test_a_truncated_response_waits_for_a_report_and_is_not_ordered_again(
     assert found.deadline_at
     assert found.deadline_at > utcnow()
     assert why in str(found.generator_note)
-    assert generation_orders.ORDERED_ONCE in str(found.generator_note)
+    assert order_lease.ORDERED_ONCE in str(found.generator_note)
     assert answering.orders() == 1
     assert is_storage_empty()
     late = answering.server.serve("/late.mp4", ServerBehaviour(body=FILM))

@@ -16,6 +16,8 @@ from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.csrf import CROSS_SITE, is_cross_site
 from videovault.api.middleware.hosts import apply_forwarded_headers, client_ip
 from videovault.api.responses import IDENTITY, INTERNAL_ERROR, NOT_FOUND, REQUEST_ID, problem
+from videovault.db import is_unavailable
+from videovault.errors import DatabaseUnavailable
 from videovault.logs.redaction import CALLBACK_PATH, HIDDEN
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
@@ -108,14 +110,24 @@ async def _serve_http(app: ASGIApp, scope: Scope, receive: Receive, response: _R
         untrusted_json.TooDeep,
     ) as error:
         await _body_refused(error)(scope, receive, response)
-    except Exception:
-        log.exception("unhandled error", method=scope["method"], path=_loggable_path(scope))
+    except Exception as error:
+        request = {"method": scope["method"], "path": _loggable_path(scope)}
+        if is_unavailable(error):
+            log.warning("the database does not answer", reason=type(error).__name__, **request)
+        else:
+            log.exception("unhandled error", **request)
         if response.status and not response.is_complete:
             raise  # only the server can still tell the client that the rest is missing
         if not response.status:
-            failure = problem(500, "INTERNAL_ERROR", INTERNAL_ERROR, request_id=scope[REQUEST_ID])
-            await failure(scope, receive, response)
+            await _failed(error, scope[REQUEST_ID])(scope, receive, response)
     response.log_request()
+
+
+def _failed(error: Exception, request_id: str) -> Response:
+    if not is_unavailable(error):
+        return problem(500, "INTERNAL_ERROR", INTERNAL_ERROR, request_id=request_id)
+    away = DatabaseUnavailable()
+    return problem(503, away.code, away.public_message, headers={"Retry-After": str(away.retry_after)})
 
 
 def _refusal(scope: Scope) -> Response | None:

@@ -33,8 +33,10 @@ class Actor(TypedDict, total=False):
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.GENERATING, Status.DELETING}),
-    # To ready: the generator's answer was the video itself.
-    Status.GENERATING: frozenset({Status.QUEUED, Status.READY, Status.FAILED, Status.DELETING}),
+    # To ready: the generator's answer was the video itself. To generating: its answer was lost, ordered again.
+    Status.GENERATING: frozenset(
+        {Status.GENERATING, Status.QUEUED, Status.READY, Status.FAILED, Status.DELETING}
+    ),
     Status.QUEUED: frozenset({Status.STORING, Status.FAILED, Status.DELETING}),
     Status.STORING: frozenset({Status.READY, Status.QUEUED, Status.FAILED, Status.DELETING}),
     # To failed: ``reconcile`` found that S3 lost or changed the object.
@@ -52,14 +54,14 @@ def in_status(status: Status) -> ColumnElement[bool]:
     return col(Video.status) == bindparam(None, status, literal_execute=True)
 
 
-def lease_expired(at: datetime) -> ColumnElement[bool]:
-    """Whether the lease has expired at ``at``: no heartbeat for ``LEASE_SECONDS``.
+def lease_expired(at: datetime, beat: Any = None) -> ColumnElement[bool]:
+    """Whether the lease has expired at ``at``: no heartbeat in ``beat``, by default the transfer's, for LEASE_SECONDS.
 
     A heartbeat in the future dates from before the clock was set back. Both are database time, so that a worker
     whose clock is wrong neither loses its videos nor takes those of others.
     """
     lease = timedelta(seconds=LEASE_SECONDS)
-    beat = col(Video.heartbeat_at)
+    beat = col(Video.heartbeat_at) if beat is None else beat
     return or_(beat < at - lease, beat > at + lease)
 
 
@@ -128,7 +130,7 @@ def _entailed(came_from: Status, to: Status) -> dict[str, Any]:
     if to in (Status.GENERATING, Status.QUEUED) and came_from != Status.STORING:
         entailed["queued_at"] = db_now()  # a video that its worker returns keeps its place
     if came_from == Status.GENERATING:
-        entailed["unread_at"] = None
+        entailed |= {"unread_at": None, "call_heartbeat_at": None}
     if came_from in (Status.GENERATING, Status.STORING):
         entailed["reserved_bytes"] = 0
     if came_from == Status.FAILED:

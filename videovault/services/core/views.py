@@ -36,8 +36,15 @@ def is_generated(video: Video) -> bool:
     return video.requested_at is not None or bool(video.hook)
 
 
+def is_unanswered(video: Video) -> bool:
+    """Whether the generator's response to the present order was lost, so that only its report can bring the video."""
+    return video.status == Status.GENERATING and video.unanswered_attempt == video.attempt
+
+
 def available_retries(video: Video) -> tuple[Retry, ...]:
-    """The possible retries, cheapest first; none unless the video or its playable copy has failed."""
+    """The possible retries, cheapest first; none unless the video, its order or its playable copy has failed."""
+    if is_unanswered(video):
+        return ("generation",)
     if video.status == Status.READY:
         is_missing = video.copy_state == CopyState.FAILED and settings().playable_copies == "on"
         return ("copy",) if is_missing else ()
@@ -155,6 +162,7 @@ class Progress(View):
     note: str | None = None
     problem: str | None = None
     waits_for_file: bool = Field(default=False, exclude=True)  # for pages
+    is_unanswered: bool = Field(default=False, exclude=True)  # for pages, which offer to order again
 
     @classmethod
     def of(cls, video: Video) -> "Progress":
@@ -175,6 +183,7 @@ class Progress(View):
             note=_note(video),
             problem=UNREADABLE_ANSWER if video.unread_at and video.status == Status.GENERATING else None,
             waits_for_file=video.status == Status.QUEUED and video.refused_since is not None,
+            is_unanswered=is_unanswered(video),
         )
 
 
@@ -213,7 +222,8 @@ class VideoView(View):
     """A video as its owner sees it in the gallery; it has links once it is ready.
 
     ``retry`` is the default retry: fetch a failed video from its URL again, or have it rendered again, which may cost
-    a credit; for a ready one, make the playable copy that failed. ``retries`` are all possible ones, in order.
+    a credit; for a ready one, make the playable copy that failed. ``retries`` are all possible ones, in order. One in
+    progress has a retry only if its generator's response was lost.
     """
 
     video_id: str

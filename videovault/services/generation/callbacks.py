@@ -270,6 +270,7 @@ def _processing(session: Session, video: Video, _report: Report, url: str, _call
         generator_note=None,
         expected_url=expected,
         unread_at=None,
+        unanswered_attempt=None,
     )
 
 

@@ -10,7 +10,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from videovault import logs, metrics, security
 from videovault.backoff import poll_delay
-from videovault.clock import read_db_now, utcnow
+from videovault.clock import db_now, read_db_now, utcnow
 from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.db import reading, transaction
@@ -24,8 +24,9 @@ from videovault.services.core.access import Caller, open_video
 from videovault.services.core.idempotency import Claim
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.core.naming import object_key, title_from_text
-from videovault.services.core.views import VideoView
+from videovault.services.core.views import VideoView, is_unanswered
 from videovault.services.generation import budget, webhook_log
+from videovault.services.generation.order_lease import ANSWERED, keep_trying, order_lease, response_lost
 from videovault.services.generation.result_field import video_result_field
 from videovault.services.generation.webhook_log import outgoing_recorder
 
@@ -35,7 +36,6 @@ RENDER_TIMEOUT_FACTOR = 3  # times the estimated time
 # Before each repeat, if the webhook sends no Retry-After.
 BUSY_RETRY_SECONDS = (5.0, 60.0, 600.0)
 BUSY_NOTE = "The generator is busy and has not begun. The order is sent again automatically."
-ORDERED_ONCE = "The video was ordered once and may be rendering, so we wait for the generator's report."
 
 # Columns of an earlier attempt or URL that a new one sets to NULL.
 CLEARED_BY_ORDER = (
@@ -79,7 +79,7 @@ def request(
     rate_limits.check(rate_limits.GENERATIONS, "generations", caller.user_id)
     with transaction() as session:
         video = _named_or_new(session, caller, video_id, clean)
-        is_started = _start(session, video, caller, **clean)
+        is_started = _start(session, video, caller, clean)
         if not is_started:
             session.refresh(video)  # another call started it since it was read
         idempotency.remember(session, claim, video.id)
@@ -100,8 +100,8 @@ def delivered_url(caller: Caller, video_id: str) -> str | None:
 
 
 def render_again(session: Session, video: Video, caller: Caller) -> None:
-    """Render a failed video again."""
-    _start(session, video, caller)
+    """Render a video again that has failed, or whose generator's response was lost."""
+    _start(session, video, caller, is_again=True)
 
 
 def send_order(video_id: str, keep: Keep | None = None) -> bool:
@@ -112,17 +112,26 @@ def send_order(video_id: str, keep: Keep | None = None) -> bool:
     that was too busy to begin is called again later, under the same Idempotency-Key. A reply that is the video itself
     is not understood without ``keep``.
     """
+    field = video_result_field()  # once the order is sent, the database may be away
     claimed = _claim(video_id)
     if claimed is None:
         return False
     video, payload = claimed
     log.info("ordering the video", attempt=video.attempt)
+    with order_lease(video):
+        record = _call(video, payload, field, keep)
+    keep_trying(record, on_full_disk=True)
+    return True
+
+
+def _call(video: Video, payload: Mapping[str, str], field: str, keep: Keep | None) -> Callable[[], object]:
+    """Call the webhook; returns what records the outcome."""
     try:
         reply = webhooks.connected().generate(
             payload,
             idempotency_key=f"{video.id}:{video.attempt}",
             record=outgoing_recorder("video", video.id),
-            field=video_result_field(),
+            field=field,
             keep=partial(keep, video) if keep else None,
         )
     except WebhookUnanswered as unanswered:
@@ -130,18 +139,17 @@ def send_order(video_id: str, keep: Keep | None = None) -> bool:
         log.warning(
             "video webhook gave no usable reply, waiting for a report", reason=unanswered.public_message
         )
-        _wait_for_report(video, unanswered)
+        return partial(_wait_for_report, video, unanswered)
     except WebhookBusy as busy:
         webhook_log.count_failure("video", busy)
-        _postpone(video, busy)
+        return partial(_postpone, video, busy)
     except WebhookError as error:
         webhook_log.count_failure("video", error)
-        _fail(video, error.code, error.public_message)
-    else:
-        metrics.WEBHOOK_ANSWERS.inc(webhook="video", answer="ready" if reply.is_video else reply.state)
-        if not (reply.is_video and keep):
-            apply_reply(video, reply, why="the webhook answered")
-    return True
+        return partial(_fail, video, error.code, error.public_message)
+    metrics.WEBHOOK_ANSWERS.inc(webhook="video", answer="ready" if reply.is_video else reply.state)
+    if reply.is_video and keep:
+        return lambda: None
+    return partial(apply_reply, video, reply, why="the webhook answered")
 
 
 def apply_reply(video: Video, reply: VideoReply, *, why: str) -> None:
@@ -159,14 +167,17 @@ def apply_reply(video: Video, reply: VideoReply, *, why: str) -> None:
             elif reply.state == "processing":
                 _keep_waiting(session, video, reply)
             else:
-                mark_unread(session, video, reply)
+                mark_unread(session, video, reply, **ANSWERED)
 
 
-def mark_unread(session: Session, video: Video, reply: VideoReply) -> bool:
-    """Keep waiting, and notify the owner that a reply was not understood; returns whether the video waits."""
+def mark_unread(session: Session, video: Video, reply: VideoReply, **more: Any) -> bool:
+    """Keep waiting, and notify the owner that a reply was not understood; returns whether the video waits.
+
+    ``more`` are further columns.
+    """
     log.warning("a generator's reply was not understood", video_id=video.id, reason=reply.problem)
     return video.status == Status.GENERATING and lifecycle.update_if_unchanged(
-        session, video, unread_at=utcnow()
+        session, video, unread_at=utcnow(), **more
     )
 
 
@@ -236,9 +247,19 @@ def _named_or_new(session: Session, caller: Caller, video_id: str, clean: Mappin
     return video
 
 
-def _start(session: Session, video: Video, caller: Caller, **script: Any) -> bool:
-    """Move to generating as a new attempt; False if the video is in progress or ready."""
-    if video.status not in (Status.DRAFT, Status.FAILED):
+def _start(
+    session: Session,
+    video: Video,
+    caller: Caller,
+    script: Mapping[str, str] | None = None,
+    *,
+    is_again: bool = False,
+) -> bool:
+    """Move to generating as a new attempt; False if the video is in progress or ready.
+
+    ``is_again``: also if its generator's response was lost.
+    """
+    if video.status not in (Status.DRAFT, Status.FAILED) and not (is_again and is_unanswered(video)):
         return False
     quota.check_quota(session, video.owner_id)  # before anything is paid for
     is_started = lifecycle.transition(
@@ -251,7 +272,7 @@ def _start(session: Session, video: Video, caller: Caller, **script: Any) -> boo
         asks=0,
         bytes_done=0,
         **dict.fromkeys(CLEARED_BY_ORDER),
-        **lifecycle.script_changes(video, script),
+        **lifecycle.script_changes(video, script or {}),
     )
     if is_started:
         budget.spend(session, video.owner_id)
@@ -268,6 +289,7 @@ def _claim(video_id: str) -> tuple[Video, dict[str, str]] | None:
             return None
         claimed = {
             "requested_at": utcnow(),
+            "call_heartbeat_at": db_now(),
             "next_ask_at": None,
             "deadline_at": utcnow() + render_timeout(DEFAULT_MINUTES),
             "order_digest": order_of(video).script,
@@ -299,9 +321,9 @@ def _script(video: Video) -> dict[str, str]:
 
 def _wait_for_report(video: Video, unanswered: WebhookUnanswered) -> None:
     """The render may be in progress: it is not ordered again, and the owner sees why nothing moves."""
-    note = f"{unanswered.public_message} {ORDERED_ONCE}"
     with transaction(essential=True) as session:
-        lifecycle.update_if_unchanged(session, video, generator_note=note)
+        columns = response_lost(video, unanswered.public_message)
+        lifecycle.update_if_unchanged(session, video, **columns)
 
 
 def _postpone(video: Video, busy: WebhookBusy) -> None:
@@ -316,6 +338,7 @@ def _postpone(video: Video, busy: WebhookBusy) -> None:
             session,
             video,
             requested_at=None,
+            call_heartbeat_at=None,
             deadline_at=None,
             next_ask_at=utcnow() + delay,
             asks=video.asks + 1,
@@ -337,6 +360,7 @@ def _keep_waiting(session: Session, video: Video, reply: VideoReply) -> None:
         unread_at=None,
         next_ask_at=utcnow() + poll_delay(0) if status_url else None,
         asks=0,
+        **ANSWERED,
     )
 
 

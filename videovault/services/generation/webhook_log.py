@@ -142,10 +142,17 @@ class WebhookCallsView(View):
 def outgoing_recorder(
     kind: Literal["script", "video", "poll"], video_id: str | None = None
 ) -> ExchangeRecorder:
-    """Records the calls that a gateway makes. Do not call it inside a transaction."""
+    """Records the calls that a gateway makes. Do not call it inside a transaction.
+
+    No error of the database reaches the call, whose response may have been paid for.
+    """
 
     def record(exchange: Exchange) -> None:
-        verdict, why = _verdict(kind, exchange)
+        try:
+            verdict, why = _verdict(kind, exchange)
+        except SQLAlchemyError as error:
+            log.warning("a webhook call could not be recorded", kind=kind, reason=type(error).__name__)
+            return
         body, is_cut = _redact_body(exchange.body)
         max_bytes = MAX_UNREAD_BODY_BYTES if verdict == "unread" else MAX_BODY_BYTES
         _insert(

@@ -8,7 +8,7 @@ from videovault.services.accounts import accounts, sessions
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency
 from videovault.services.core.lifecycle import Enqueue
-from videovault.services.generation import budget, callbacks, orders, webhook_log
+from videovault.services.generation import budget, callbacks, order_lease, orders, webhook_log
 from videovault.services.notifications import outbox
 from videovault.services.transfer import cleanup, lease, response_video, scheduler
 from videovault.services.videos import deletion, sidecar
@@ -56,7 +56,7 @@ def take_back(*, enqueue: Enqueue) -> None:
     def requeue_expired() -> None:
         scheduler.requeue_expired(enqueue=enqueue)
 
-    run_all(requeue_expired, response_video.release_expired)
+    run_all(requeue_expired, response_video.release_expired, order_lease.release_expired)
 
 
 def finish_interrupted(*, enqueue: Enqueue) -> None:

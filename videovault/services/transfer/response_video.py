@@ -8,6 +8,7 @@ import errno
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ from videovault.services.core.lifecycle import lease_expired
 from videovault.services.core.naming import content_disposition, object_key
 from videovault.services.core.quota import STEP_BYTES, free_spool_bytes, temporary_file
 from videovault.services.generation import orders
+from videovault.services.generation.order_lease import ORDERED_ONCE, keep_trying
 from videovault.services.transfer import cleanup, store
 from videovault.services.transfer.engine import RetryPolicy, StoredObject, storage_retry_policy
 from videovault.services.transfer.engine.uploads import FileUpload
@@ -44,7 +46,7 @@ STORE_PAUSE_SECONDS = (1.0, 30.0)  # the first and the longest one
 NOT_STORED_NOTE = (
     "The video has arrived, but the storage does not accept it yet. It is tried again for half an hour."
 )
-WORKER_DIED_NOTE = f"The server was interrupted while the video arrived. {orders.ORDERED_ONCE}"
+WORKER_DIED_NOTE = f"The server was interrupted while the video arrived. {ORDERED_ONCE}"
 RELEASED_COLUMNS: dict[str, Any] = {
     "heartbeat_at": None,
     "reserved_bytes": 0,
@@ -69,12 +71,14 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
         # A stopping worker finishes this if it can: giving up would lose the video.
         with Lease(video, stopping=lambda: False) as lease:
             until = utcnow() + MAX_DURATION + STORE_PATIENCE + orders.MIN_RENDER_TIMEOUT
-            lease.note(s3_key=video.s3_key, deadline_at=until, generator_note=None)
+            arriving = {"s3_key": video.s3_key, "deadline_at": until, "generator_note": None}
+            keep_trying(partial(lease.note, **arriving))
             with temporary_file() as file:
                 size = _receive(chunks, length, file, lease)
                 with storage_retry_policy(RetryPolicy(), lease.check):
-                    cleanup.delete_earlier_objects(video)
-                    store.mark_ready(video, *_upload_patiently(video, file, size, lease))
+                    keep_trying(partial(cleanup.delete_earlier_objects, video))
+                    stored, probed = _upload_patiently(video, file, size, lease)
+                    keep_trying(partial(store.mark_ready, video, stored, probed))
             store.note_stored(size, time.monotonic() - started)
             sidecar.write(video.id)
     except LeaseLost:
@@ -87,7 +91,7 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
     except VideoVaultError as error:
         log.warning("video in the response not stored", code=error.code, reason=error.public_message)
         store.note_failed(error)
-        store.mark_failed(video, error)
+        keep_trying(partial(store.mark_failed, video, error))
 
 
 def release_expired() -> None:
@@ -120,7 +124,7 @@ def _receive(chunks: Iterator[bytes], length: int | None, file: BinaryIO, lease:
     if length is not None and length > most:
         raise too_large(most)
     _check_spool(0, length or STEP_BYTES)
-    lease.begin(length)
+    keep_trying(partial(lease.begin, length))
     size = checked = 0
     for chunk in chunks:
         size += len(chunk)
@@ -133,7 +137,7 @@ def _receive(chunks: Iterator[bytes], length: int | None, file: BinaryIO, lease:
             raise WebhookUnanswered(
                 f"The video did not arrive within {MAX_DURATION // timedelta(minutes=1)} minutes."
             )
-        lease.progress(size, length)
+        keep_trying(partial(lease.progress, size, length))
         metrics.TRANSFER_BYTES.inc(len(chunk))
         _write(file, chunk)
     if length is not None and size != length:

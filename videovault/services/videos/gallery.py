@@ -285,9 +285,9 @@ def store_link(
         idempotency.remember(session, claim, video.id)
         opened = open_video(session, caller, video.id, "share")
         view = StoredView.of(opened.row, opened.secret_key)
-    audit.record_key_read(caller.user_id, video)
     if known is None:
         enqueue(view.video_id)
+    audit.record_key_read(caller.user_id, video)
     return view
 
 
