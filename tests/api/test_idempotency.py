@@ -13,6 +13,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import Person
 from tests.support.waiting import eventually
+from videovault.api import videos
 from videovault.db import reading
 from videovault.models import IdempotencyKey
 
@@ -131,11 +132,14 @@ def test_a_failed_video_is_repeated_and_not_ordered_twice(ada: Person, generator
 
 
 def test_after_an_internal_error_the_key_continues_with_its_video(
-    ada: Person, generator: Generator, configure: Configure
+    ada: Person, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(QUEUE_URL="sqlite:////dev/null/queue.db")
-    assert code(store_once(ada, generator.video_url, **AT_ONCE)) == (500, "INTERNAL_ERROR")
-    configure(QUEUE_URL="")
+    def fail(_video_id: str) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(videos, "enqueue", fail)
+        assert code(store_once(ada, generator.video_url, **AT_ONCE)) == (500, "INTERNAL_ERROR")
     (made,) = gallery(ada)["videos"]
     answer = store_once(ada, generator.video_url, **AT_ONCE)
     assert (answer.status_code, is_replay(answer)) == (202, False)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -141,6 +142,10 @@ def _address(server: str) -> str:
     return server.replace("+psycopg", "")
 
 
+def _has_more_orders(generator: Generator, count: int) -> bool:
+    return len(generator.requests) > count
+
+
 def _statuses(person: Person) -> list[str]:
     gallery = person.api.get("/api/auth/video/gallery", params={"userId": person.user_id})
     return [video["status"] for video in gallery.json()["data"]["videos"]]
@@ -156,7 +161,7 @@ def test_rolling_restarts_of_the_workers_lose_no_answer(house: House, generator:
         for place in islice(cycle(range(3)), RESTARTS):
             asked = len(generator.requests)
             ordered += [video_id_of(person.generate()) for _ in range(VIDEOS // RESTARTS)]
-            house.until(lambda asked=asked: len(generator.requests) > asked)
+            house.until(partial(_has_more_orders, generator, asked))
             successor = next_worker()
             assert workers[place].stop() == 0
             workers[place] = successor
