@@ -1,6 +1,7 @@
 """Files of the pages outlive one upgrade."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import httpx
@@ -18,10 +19,14 @@ class Pages:
         self._client, self._data_dir = folder / frontend.PAGES, data_dir
         self._stamp = folder / frontend.STAMP
 
+    @property
+    def assets(self) -> Path:
+        return self._client / frontend.ASSETS
+
     def upgrade(self, version: str) -> None:
         """As `run` does it."""
         kept_pages.keep(self._data_dir)
-        assets = self._client / frontend.ASSETS
+        assets = self.assets
         assets.mkdir(parents=True, exist_ok=True)
         for old in assets.iterdir():
             old.unlink()
@@ -86,3 +91,16 @@ def test_pages_that_cannot_be_kept_are_only_logged(
     (installation / "var" / "pages").write_text("not a folder")
     pages.upgrade("one")
     assert "cannot be kept" in caplog.text
+
+
+def test_files_that_cannot_all_be_copied_leave_nothing(
+    pages: Pages, installation: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages.upgrade("one")
+    unreadable = pages.assets / "unreadable.js"
+    unreadable.symlink_to(installation / "nowhere")
+    for kept in (installation / "var" / "pages").iterdir():
+        shutil.rmtree(kept)
+    kept_pages.keep(installation / "var")
+    assert "cannot be kept" in caplog.text
+    assert list((installation / "var" / "pages").iterdir()) == []

@@ -44,8 +44,12 @@ def _copy(version: Path) -> None:
     if not version.exists():
         copy = version.with_name(version.name + UNFINISHED)
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(frontend.web_dir() / frontend.PAGES / frontend.ASSETS, copy / frontend.ASSETS)
-        copy.rename(version)
+        try:
+            shutil.copytree(frontend.web_dir() / frontend.PAGES / frontend.ASSETS, copy / frontend.ASSETS)
+            copy.rename(version)
+        except OSError:
+            shutil.rmtree(copy, ignore_errors=True)  # the disk may be full
+            raise
     os.utime(version)  # the last one that was started is the current one
 
 
