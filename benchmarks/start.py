@@ -209,7 +209,7 @@ def measure_memory() -> str:
     ]
     found = zip(MAX_MIB.items(), (embedded, replica, alone), strict=True)
     checks = [
-        Check(name, process_memory.alone(processes) / MIB, limit, at_least=False, unit=" MiB")
+        Check(f"{name}, PSS", process_memory.total_pss(processes) / MIB, limit, at_least=False, unit=" MiB")
         for (name, limit), processes in found
     ]
     return _with_checks("\n\n".join(tables), checks)

@@ -40,7 +40,6 @@ def run(arguments: argparse.Namespace) -> None:
         if not arguments.new:
             startup_check.check_data_is_complete()
         identity.record(identity.Role.APP)
-        db.refill_disk_reserve()
         kept_pages.keep(chosen.data_dir)  # before a build, which deletes them
         if not frontend.is_built():
             _print_error("Building the pages (about half a minute, only after changes)")

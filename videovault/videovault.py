@@ -1,5 +1,6 @@
 """The Reflex app: composes the pages, the API and the embedded parts."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from videovault import logs
+from videovault import db, logs
 from videovault.api import metrics
 from videovault.api.app import create_api
 from videovault.api.long_polling import VideoWatcher
@@ -27,6 +28,7 @@ from videovault.embedded.process import on_stop_signal, skip_teardown_in_child
 from videovault.embedded.supervisor import embedded_processes
 from videovault.pages import PAGES
 from videovault.pages.layout import HEAD, STYLESHEETS, crash_screen
+from videovault.services.maintenance import repair
 from videovault.state import page_events
 from videovault.state.session import SessionGuard, SessionState, on_browser_error, on_server_error
 
@@ -52,7 +54,10 @@ async def lifespan() -> AsyncIterator[None]:
             ):
                 skip_teardown_in_child()
                 async with metrics.collecting(partial(page_events.count_open_pages, app)):
+                    # Takes half a second. A process that keeps the database open has to do it: closing drops the long log.
+                    refilling = asyncio.create_task(asyncio.to_thread(repair.run_all, db.refill_disk_reserve))
                     yield
+                    await asyncio.wait([refilling])
 
 
 api = create_api(video_watcher)
