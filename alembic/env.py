@@ -33,8 +33,11 @@ EXPRESSION_INDEXES = {
 }
 
 
+SEARCH_INDEXES = "ix_videos_search_"
+
+
 def include_object(_object: Any, name: str | None, kind: str, *_others: Any) -> bool:
-    return not (kind == "index" and name in EXPRESSION_INDEXES)
+    return not (kind == "index" and name and (name in EXPRESSION_INDEXES or name.startswith(SEARCH_INDEXES)))
 
 
 with engine().connect() as connection:

@@ -58,18 +58,18 @@ def _statements(is_postgres: bool, owners: int, videos: int, events: int) -> Seq
             return f"lpad(to_hex({value}), {length}, '0')"
 
         def ago(minutes: str) -> str:
-            return f"now() - {minutes} * interval '1 minute'"
+            return f"now() - ({minutes}) * interval '1 minute'"
     else:
 
         def numbers(count: int) -> str:
-            first, rest = "SELECT 1", f"SELECT n + 1 FROM t WHERE n < {count}"  # noqa: S608 - a number of ours
-            return f"(WITH RECURSIVE t(n) AS ({first} UNION ALL {rest}) SELECT n FROM t)"  # noqa: S608 - the same
+            counting = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {count}"  # noqa: S608 - a number of ours
+            return f"(WITH RECURSIVE t(n) AS ({counting}) SELECT n FROM t)"  # noqa: S608 - constants
 
         def pad(value: str, length: int) -> str:
             return f"printf('%0{length}x', {value})"
 
         def ago(minutes: str) -> str:
-            return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', (-{minutes}) || ' minutes')"
+            return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', (0 - {minutes}) || ' minutes')"
 
     owner = pad(f"(n - 1) % {owners} + 1", 32)
     age = f"(n / {owners})"
@@ -77,7 +77,11 @@ def _statements(is_postgres: bool, owners: int, videos: int, events: int) -> Seq
     word = f"CASE {age} % 10 " + " ".join(f"WHEN {i} THEN '{word}'" for i, word in enumerate(WORDS)) + " END"
     kind = "CASE n % 6 " + " ".join(f"WHEN {i} THEN '{name}'" for i, name in enumerate(EVENT_KINDS)) + " END"
     video_id = f"'video_' || {pad('n', 13)} || '_abcdefghi'"
-    state = f"CASE WHEN {age} % 100 < 96 THEN 'ready' WHEN {age} % 100 < 98 THEN 'failed' ELSE 'draft' END"
+    is_rendered = f"{age} > 2"  # two of each owner are still with a generator
+    state = (
+        f"CASE WHEN NOT {is_rendered} THEN 'generating' WHEN {age} < 6 THEN 'draft'"
+        f" WHEN {age} % 100 < 97 THEN 'ready' ELSE 'failed' END"
+    )
     texts = ", ".join(TEXTS)
     return (
         "INSERT INTO users (id, email, name, password_hash, is_admin, is_active, created_at)"  # noqa: S608 - constants
@@ -85,11 +89,12 @@ def _statements(is_postgres: bool, owners: int, videos: int, events: int) -> Seq
         f" FROM {numbers(owners)}",
         "INSERT INTO videos (id, owner_id, title, status, attempt, has_derived_title, asks, s3_key, poster_key,"  # noqa: S608 - constants
         f" sealed_key, reserved_bytes, bytes_done, size, duration, copy_tries, share_views, {texts},"
-        " created_at, updated_at)"
+        " created_at, updated_at, requested_at, queued_at, deadline_at)"
         f" SELECT {video_id}, {owner}, {word} || CASE WHEN {age} % 10000 = 7 THEN ' {RARE} ' ELSE ' and friends ' END"
         f" || n, {state}, 1, {no}, 0, 'videos/' || {owner} || '/' || {video_id} || '/1_film.mp4', NULL,"
         f" 'sealed', 0, 0, {age} % 5000 * 1000, {age} % 600, 0, 0, {', '.join(repr('Some words of the script') for _ in TEXTS)},"
-        f" {ago(age)}, {ago(age)} FROM {numbers(videos)}",
+        f" {ago(age)}, {ago(age)}, {ago(age)}, {ago(age)},"
+        f" CASE WHEN {is_rendered} THEN NULL ELSE {ago('(-50000)')} END FROM {numbers(videos)}",
         "INSERT INTO events (at, kind, actor_id, video_id, client_ip, times, detail)"  # noqa: S608 - constants
         f" SELECT {ago(f'(({events} - n) / 20)')}, {kind}, {owner}, {video_id},"
         f" '10.' || n % 5 || '.' || n % 200 || '.7', 1, '{{\"to\": \"ready\", \"size\": 1000}}' FROM {numbers(events)}",

@@ -32,12 +32,10 @@ def install(connection: Connection) -> None:
 
 
 def remove(connection: Connection) -> None:
+    """Drop the triggers. Their functions stay: tables that a restore set aside may still refer to them."""
     for trigger in TRIGGERS:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger} ON {_table(trigger)}")
-            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {FUNCTION.format(trigger=trigger)}()")
-        else:
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger}")
+        on_table = f" ON {trigger.split('_')[1]}" if connection.dialect.name == "postgresql" else ""
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger}{on_table}")
 
 
 def are_installed(connection: Connection) -> bool:
@@ -96,10 +94,6 @@ def recount_account(connection: Connection, user_id: str) -> bool:
     for scope in (":scope", _total(connection.dialect.name, ":scope")):
         connection.execute(text(f"UPDATE {TABLE} SET {added} WHERE scope = {scope}"), given | changes)  # noqa: S608 - names of ours
     return True
-
-
-def _table(trigger: str) -> str:
-    return trigger.split("_")[1]
 
 
 def _total(dialect: str, owner: str) -> str:
@@ -174,7 +168,7 @@ def _postgres_triggers() -> Iterator[str]:
         event, condition = _event(trigger, "IS DISTINCT FROM")
         body, function = "; ".join(_changes(table, change, "postgresql")), FUNCTION.format(trigger=trigger)
         yield (
-            f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN {body}; RETURN NULL; END $$"
         )
         yield (

@@ -139,13 +139,21 @@ class Video(Brief, SQLModel, table=True):
         Index("ix_videos_status_created", "status", "created_at", "id"),
         _partial("ix_videos_owner_queued", "owner_id", "queued_at", "id", where="status = 'queued'"),
         _partial("ix_videos_sidecar_due", "sidecar_due_at", where="sidecar_due_at IS NOT NULL"),
-        _partial("ix_videos_deadline", "deadline_at", where="status = 'generating'"),
+        _partial("ix_videos_deadline", "status", "deadline_at", where="status = 'generating'"),
         _partial(
-            "ix_videos_next_ask", "next_ask_at", where="status = 'generating' AND requested_at IS NOT NULL"
+            "ix_videos_next_ask",
+            "status",
+            "next_ask_at",
+            where="status = 'generating' AND requested_at IS NOT NULL",
         ),
         _partial(
-            "ix_videos_unordered", "queued_at", "id", where="status = 'generating' AND requested_at IS NULL"
+            "ix_videos_unordered",
+            "status",
+            "queued_at",
+            "id",
+            where="status = 'generating' AND requested_at IS NULL",
         ),
+        _partial("ix_videos_copy_due", "copy_state", "created_at", where="copy_state IN ('due', 'making')"),
         _partial("ix_videos_kept_upload", "upload_kept_until", where="upload_id IS NOT NULL"),
         _partial("ix_videos_call_heartbeat", "call_heartbeat_at", where="call_heartbeat_at IS NOT NULL"),
     )
@@ -373,6 +381,7 @@ class Event(SQLModel, table=True):
         Index("ix_events_kind_at", "kind", "at", "id"),
         Index("ix_events_actor_at", "actor_id", "at", "id"),
         Index("ix_events_client_ip_at", "client_ip", "at", "id"),
+        _partial("ix_events_with_address", "at", where="client_ip <> ''"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -25,6 +25,25 @@ def test_an_admin_lists_the_videos_of_all_users(
     assert data["videos"][0]["video"]["status"] == "processing"
 
 
+def test_an_admin_reads_videos_and_accounts_page_by_page(
+    admin: Person, ada: Person, bob: Person, generator: Generator
+) -> None:
+    for person in (ada, bob, ada):
+        store(person, f"{generator.video_url}?{person.email}", headers=AT_ONCE)
+    for path, name, total in ((VIDEOS, "videos", 2), ("/api/admin/users", "users", 3)):
+        whole = admin.api.get(path).json()["data"]
+        assert (len(whole[name]), whole["totalCount"], "nextCursor" in whole) == (total, total, False)
+        first = admin.api.get(path, params={"limit": 1}).json()["data"]
+        rest = admin.api.get(path, params={"cursor": first["nextCursor"]}).json()["data"]
+        assert [*first[name], *rest[name]] == whole[name]
+        assert (first["totalCount"], rest["totalCount"]) == (total, total)
+        assert admin.api.get(path, params={"limit": 201}).status_code == 400
+        assert admin.api.get(path, params={"cursor": "invalid"}).status_code == 400
+    filters = {"userId": ada.user_id, "status": "processing", "q": "video"}
+    found = admin.api.get(VIDEOS, params=filters).json()["data"]
+    assert [row["ownerEmail"] for row in found["videos"]] == [ada.email]
+
+
 @pytest.mark.usefixtures("jobs")
 def test_an_admin_deletes_several_videos_with_a_result_for_each(
     admin: Person, ada: Person, generator: Generator, moto_s3: Storage

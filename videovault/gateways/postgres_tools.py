@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from videovault.errors import ConfigurationError
 CONNECT_SECONDS = "15"
 LOCK_WAIT = "60s"
 VERSION_SECONDS = 15
+_NOT_RESTORED = re.compile(r"^\d+; \d+ \d+ (TRIGGER |INDEX \S+ ix_videos_search_)")
 
 
 def major_version(program: str) -> int:
@@ -50,23 +52,36 @@ def dump(dsn: str, snapshot: str, tables: Iterable[str], target: Path) -> None:
 
 
 def restore(dsn: str, source: Path) -> None:
-    """Create the dump's tables in one transaction. Raises ConfigurationError with pg_restore's error."""
-    _run("pg_restore", dsn, "--single-transaction", "--exit-on-error", str(source))
+    """Create the dump's tables in one transaction. Raises ConfigurationError with pg_restore's error.
+
+    Without triggers and search indexes, whose functions a dump of tables lacks: migrating creates them again.
+    """
+    listed = _run("pg_restore", None, "--list", str(source))
+    kept = [line for line in listed.splitlines() if not _NOT_RESTORED.search(line)]
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as contents:
+        contents.write("\n".join(kept))
+        contents.flush()
+        options = ("--single-transaction", "--exit-on-error", f"--use-list={contents.name}")
+        _run("pg_restore", dsn, *options, str(source))
 
 
-def _run(program: str, dsn: str, *arguments: str) -> None:
-    """The password is passed in the environment, since every user of the machine can read command lines."""
-    url = make_url(dsn)
-    address = url._replace(
-        drivername="postgresql", password=None
-    ).render_as_string()  # set() keeps a password
+def _run(program: str, dsn: str | None, *arguments: str) -> str:
+    """The program's output; ``dsn`` None: it needs no server.
+
+    The password is passed in the environment, since every user of the machine can read command lines.
+    """
     environment = os.environ | {"PGCONNECT_TIMEOUT": CONNECT_SECONDS, "LC_ALL": "C"}
-    if url.password:
-        environment |= {"PGPASSWORD": url.password}
-    command = [program, f"--dbname={address}", "--no-owner", "--no-privileges", "--no-password", *arguments]
+    command = [program, "--no-owner", "--no-privileges", *arguments]
+    if dsn is not None:
+        url = make_url(dsn)
+        address = url._replace(drivername="postgresql", password=None)  # set() keeps a password
+        command[1:1] = [f"--dbname={address.render_as_string()}", "--no-password"]
+        if url.password:
+            environment |= {"PGPASSWORD": url.password}
     completed = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if completed.returncode:
         reason = next((line for line in completed.stderr.splitlines() if line.strip()), "no error message")
         raise ConfigurationError(f"{program} failed: {reason.strip()}")
+    return completed.stdout

@@ -154,6 +154,8 @@ SYSTEM = {
     "services/maintenance/reconcile/runner.py:_is_claimed": "whether an object belongs to an existing video",
     "services/sharing/share_links.py:_count_in": "counts a view, after open_video",
     "services/transfer/cleanup.py:remove_leftovers": "the worker releases a row that it holds",
+    "services/transfer/cleanup.py:is_referenced": "whether an upload in S3 belongs to a row",
+    "services/transfer/scheduler.py:_next": "the worker's next video, of each owner's first",
     "services/transfer/pipeline.py:_row": "the worker reads its job",
     "services/transfer/playable_copy.py:_discard": "whether another worker now holds a copy that was given up",
     "services/transfer/scheduler.py:_requeue": "a dead worker's video",

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, exists
-from sqlmodel import Session, and_, col, func, or_, select
+from sqlalchemy import ColumnElement, false
+from sqlmodel import Session, and_, col, or_, select
 
 from videovault.db import reading
 from videovault.models import Event, User, Video
-from videovault.services.core import cursors
+from videovault.services.core import cursors, pages
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.client_ip import parse_address
+from videovault.services.core.cursors import Position
 from videovault.services.core.views import Timestamp, View
 
 Group = Literal["sign-ins", "creations", "results", "downloads", "shares", "deletions", "admin"]
 STATUS = "status"
+MAX_PEOPLE = 20  # whose events are read from the index of each
 # The kinds of events in each group; ``status.ready`` is a change of status to ready. Kinds in no group are internal.
 EVENT_GROUPS: Final[Mapping[Group, Sequence[str]]] = {
     "sign-ins": (
@@ -103,44 +105,66 @@ class AuditLogQuery:
 def list_entries(caller: Caller, query: AuditLogQuery) -> AuditLogView:
     """One page of the audit log, newest first. Raises Forbidden for non-admins, InvalidInput."""
     check_admin(caller)
-    wanted = select(Event).where(*_conditions(query)).order_by(col(Event.id).desc()).limit(query.limit + 1)
+    order = (col(Event.at).desc(), col(Event.id).desc())
     with reading() as session:
-        found = session.exec(wanted).all()
-        events = found[: query.limit]
+        position = _position(session, query.cursor)
+        events, more = pages.read_page(session, Event, _parts(session, query), order, position, query.limit)
         owners = _owners(session, events)
         people, titles = _people(session, events, owners), _titles(session, events)
-    more = str(events[-1].id) if len(found) > query.limit else None
     entries = [_entry(event, people, owners, titles) for event in events]
-    return AuditLogView(entries=entries, next_cursor=more)
+    return AuditLogView(entries=entries, next_cursor=str(more[-1]) if more else None)
 
 
-def _conditions(query: AuditLogQuery) -> list[ColumnElement[bool]]:
+def _position(session: Session, cursor: str) -> Position | None:
+    """The place in time of a cursor, which is an event's number; the event itself may be gone."""
+    if not cursor:
+        return None
+    number = cursors.decode_id(cursor)
+    older = select(Event.at).where(col(Event.id) <= number).order_by(col(Event.id).desc()).limit(1)
+    return [session.exec(older).first() or datetime.min.replace(tzinfo=UTC), number]
+
+
+def _parts(session: Session, query: AuditLogQuery) -> list[pages.Conditions]:
+    """The conditions of each part of the list: of each person or kind of event, if there are few."""
     groups = [query.group] if query.group else list(EVENT_GROUPS)
-    wanted = [_matches_kind([kind for group in groups for kind in EVENT_GROUPS[group]])]
-    person = query.person.strip()
-    if query.user_id:
-        wanted.append(col(Event.actor_id) == query.user_id)
-    if person:
-        wanted.append(col(Event.actor_id).in_(select(User.id).where(_matches_person(person))))
-    if query.client_ip.strip():
-        wanted.append(_matches_ip(query.client_ip.strip()))
+    kinds = [kind for group in groups for kind in EVENT_GROUPS[group]]
+    # Concatenated, so that the database does not read all events of these kinds.
+    common = [_matches_kind(col(Event.kind).concat(""), kinds)]
     if query.since:
-        wanted.append(col(Event.at) >= query.since)
+        common.append(col(Event.at) >= query.since)
     if query.until:
-        wanted.append(col(Event.at) < query.until)
-    if query.cursor:
-        wanted.append(col(Event.id) < cursors.decode_id(query.cursor))
-    return wanted
+        common.append(col(Event.at) < query.until)
+    if query.client_ip.strip():
+        common.append(_matches_ip(query.client_ip.strip()))
+    people = _actors(session, query)
+    if people is not None and len(people) <= MAX_PEOPLE:
+        return [[col(Event.actor_id) == user_id, *common] for user_id in people] or [[false()]]
+    if people is not None:
+        matching = select(User.id).where(_matches_person(query.person.strip()))
+        return [[col(Event.actor_id).in_(matching), *common]]
+    if query.group and not query.client_ip.strip():
+        by_name = {kind.partition(".")[0] for kind in kinds}
+        return [[col(Event.kind) == name, *common] for name in sorted(by_name)]
+    return [common]
 
 
-def _matches_kind(kinds: Iterable[str]) -> ColumnElement[bool]:
-    plain = [kind for kind in kinds if not kind.startswith(f"{STATUS}.")]
-    reached = [kind.removeprefix(f"{STATUS}.") for kind in kinds if kind.startswith(f"{STATUS}.")]
-    if not reached:
-        return col(Event.kind).in_(plain)
-    # There are many of these: scanning back in time finds the newest faster than the index on the kind.
-    kind = col(Event.kind).concat("")
-    return or_(kind.in_(plain), and_(kind == STATUS, col(Event.detail)["to"].as_string().in_(reached)))
+def _actors(session: Session, query: AuditLogQuery) -> Sequence[str] | None:
+    """The people who are asked for, one more than ``MAX_PEOPLE`` if there are more; None for all."""
+    person = query.person.strip()
+    if not person:
+        return [query.user_id] if query.user_id else None
+    # A whole e-mail address matches only that person, even if others contain it.
+    found = session.exec(select(User.id).where(User.email == person.lower())).all()
+    if not found:
+        found = session.exec(select(User.id).where(_matches_person(person)).limit(MAX_PEOPLE + 1)).all()
+    return [user_id for user_id in found if query.user_id in ("", user_id)]
+
+
+def _matches_kind(kind: ColumnElement[str], kinds: Iterable[str]) -> ColumnElement[bool]:
+    plain = [each for each in kinds if not each.startswith(f"{STATUS}.")]
+    reached = [each.removeprefix(f"{STATUS}.") for each in kinds if each.startswith(f"{STATUS}.")]
+    is_reached = and_(kind == STATUS, col(Event.detail)["to"].as_string().in_(reached))
+    return or_(kind.in_(plain), is_reached) if reached else kind.in_(plain)
 
 
 def _matches_ip(typed: str) -> ColumnElement[bool]:
@@ -151,10 +175,7 @@ def _matches_ip(typed: str) -> ColumnElement[bool]:
 
 
 def _matches_person(words: str) -> ColumnElement[bool]:
-    """A whole e-mail address matches only that person, even if others contain it."""
-    is_it = func.lower(col(User.email)) == words.lower()
-    parts = (column.icontains(words, autoescape=True) for column in (col(User.email), col(User.name)))
-    return or_(is_it, and_(~exists(select(User.id).where(is_it)), or_(*parts)))
+    return or_(pages.contains(User.email, words), pages.contains(User.name, words))
 
 
 def _people(session: Session, events: Sequence[Event], owners: Mapping[str, str]) -> Mapping[str, str]:

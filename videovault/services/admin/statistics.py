@@ -1,10 +1,10 @@
 """Statistics of the installation, and what was stored on each of the last days."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlmodel import Session, case, col, func, select
+from sqlalchemy import literal
+from sqlmodel import Session, col, func, select, union_all
 
 from videovault.clock import utcnow
 from videovault.db import reading
@@ -64,15 +64,15 @@ def _days(session: Session, zone: tzinfo, number: int) -> list[DayView]:
     """What was stored on each day, including what has been deleted since."""
     today = utcnow().astimezone(zone).date()
     days = [today - timedelta(days=ago) for ago in reversed(range(number))]
-    ends: list[Any] = [(col(Event.at) < bounds(day, zone)[1], index) for index, day in enumerate(days[:-1])]
-    which = case(*ends, else_=number - 1)
     size = col(Event.detail)["size"].as_float()  # as_integer() would overflow for a large video
-    stored = (
-        select(which.label("day"), func.count(), func.sum(size))
-        .where(Event.kind == "stored", col(Event.at) >= bounds(days[0], zone)[0])
-        .group_by("day")
-    )
-    sums = {index: (count, int(total or 0)) for index, count, total in session.execute(stored)}
+    stored = [
+        select(literal(index), func.count(), func.sum(size)).where(
+            Event.kind == "stored", col(Event.at) >= begin, col(Event.at) < end
+        )
+        for index, (begin, end) in enumerate(bounds(day, zone) for day in days)
+    ]
+    rows = session.connection().execute(union_all(*stored))
+    sums = {index: (count, int(total or 0)) for index, count, total in rows}
     found = (sums.get(index, (0, 0)) for index in range(number))
     return [
         DayView(day=day, videos=count, bytes=total) for day, (count, total) in zip(days, found, strict=True)

@@ -181,11 +181,13 @@ def _read(
     for name, group in _groups(session, query, group_name):
         here = inner if name == group_name else None
         if len(videos) == limit:  # whether a later group has any
-            more, _ = pages.read_page(session, _parts(group, searched), order, here, 1, *options)
+            more, _ = pages.read_page(session, Video, _parts(group, searched), order, here, 1, *options)
             if more:
                 return videos, last
             continue
-        page = pages.read_page(session, _parts(group, searched), order, here, limit - len(videos), *options)
+        page = pages.read_page(
+            session, Video, _parts(group, searched), order, here, limit - len(videos), *options
+        )
         videos += page[0]
         if page[1]:
             return videos, [name, *page[1]]
@@ -210,6 +212,9 @@ def _groups(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[
 
 def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[str, str]]:
     """The owners of videos with the status that is asked for, by e-mail address."""
+    if query.owner_id:
+        yield from session.exec(select(User.id, User.email).where(User.id == query.owner_id)).all()
+        return
     email = col(User.email)
     found = (
         select(User.id, User.email)
@@ -218,8 +223,6 @@ def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[t
         .order_by(email.desc() if query.descending else email)
         .limit(OWNERS_AT_ONCE)
     )
-    if query.owner_id:
-        found = found.where(User.id == query.owner_id)
     last, is_first = start, True
     while True:
         later = (email < last, email <= last) if query.descending else (email > last, email >= last)

@@ -2,26 +2,31 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, literal, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, and_, col, delete, exists, func, or_, select, update
+from sqlmodel import Session, col, delete, exists, func, or_, select, update
 
 from videovault import logs
-from videovault.clock import utcnow
+from videovault.clock import UtcDateTime, utcnow
 from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, changes_row, reading, transaction
 from videovault.errors import DiskFull
 from videovault.models import Event, Video
+from videovault.services.core import pages
 from videovault.services.core.client_ip import parse_address, rate_limit_key
 
 # The limit for one kind and hour, however many addresses call; further calls share one row.
 MAX_ROWS_PER_HOUR = 1000
 ADDRESS_DAYS = 90  # afterwards the event is kept without its client address
 DELETE_BATCH = 2000  # rows per transaction, so that others can write in between
+RECOUNT_SHARE = 20  # the limit of rows may be exceeded by 1/20
+# Per kinds and limit: the newest event at the last count, and the one at which to count again.
+_counted_at: dict[tuple[str | int, ...], tuple[int, int]] = {}
+_looked_at: dict[str, tuple[datetime, int]] = {}  # the last integrity event of each kind that was looked at
 log = logs.get(__name__)
 
 
@@ -104,9 +109,7 @@ def record_hourly(
     key = _key(kind, hour, *who)
     if _counted(session, key, at, detail):
         return
-    # The concatenation makes the database use the index of times: that of kinds also holds all other hours.
-    is_same = col(Event.kind).concat("") == kind
-    rows = select(func.count()).select_from(Event).where(col(Event.at) >= hour, is_same)
+    rows = select(func.count()).select_from(Event).where(Event.kind == kind, col(Event.at) >= hour)
     row = Event(
         kind=kind,
         at=at,
@@ -156,26 +159,69 @@ def _seen(reader_id: str, video: Video) -> dict[str, Any]:
 
 def purge() -> None:
     """Delete expired events, and the client addresses of events older than ``ADDRESS_DAYS``."""
-    named = [kind for retention in RETENTION for kind in retention.kinds]
-    for retention in RETENTION:
-        _purge(col(Event.kind).in_(retention.kinds), retention)
-    _purge(and_(col(Event.kind).not_in((*named, *INTEGRITY_KINDS))), DEFAULT_RETENTION)
-    _delete(and_(col(Event.kind).in_(INTEGRITY_KINDS), _is_older(DEFAULT_RETENTION.days), _is_outdated()))
+    kinds = _kinds()
+    named = {*INTEGRITY_KINDS, *(kind for retention in RETENTION for kind in retention.kinds)}
+    others = replace(DEFAULT_RETENTION, kinds=sorted(kinds - named))
+    for retention in (*RETENTION, others):
+        kept = sorted(kinds.intersection(retention.kinds))
+        for kind in kept:
+            _delete(col(Event.kind) == kind, _is_older(retention.days))
+        _trim(kept, retention.rows)
+    for kind in kinds.intersection(INTEGRITY_KINDS):
+        _purge_outdated(kind)
     with transaction() as session:
-        old = col(Event.at) < utcnow() - timedelta(days=ADDRESS_DAYS)
-        session.exec(update(Event).where(old, col(Event.client_ip) != "").values(client_ip=""))
+        has_address = col(Event.client_ip) != literal("", literal_execute=True)
+        session.exec(update(Event).where(_is_older(ADDRESS_DAYS), has_address).values(client_ip=""))
 
 
-def _purge(kinds: ColumnElement[bool], retention: Retention) -> None:
+def _kinds() -> set[str]:
+    """All kinds of which there are events, at a look-up for each."""
+    kinds, last = set(), ""
     with reading() as session:
-        newest = select(Event.id).where(kinds).order_by(col(Event.id).desc())
-        first_too_many = session.exec(newest.offset(retention.rows).limit(1)).first()
-    over = _is_older(retention.days)
-    _delete(and_(kinds, or_(over, col(Event.id) <= first_too_many) if first_too_many else over))
+        while last := session.exec(select(func.min(Event.kind)).where(col(Event.kind) > last)).one() or "":
+            kinds.add(last)
+    return kinds
 
 
-def _delete(wanted: ColumnElement[bool]) -> None:
-    some = select(Event.id).where(wanted).limit(DELETE_BATCH)
+def _trim(kinds: Sequence[str], rows: int) -> None:
+    """Delete all but the newest ``rows``; counted again only after as many new events as may exceed it noticeably."""
+    are_meant = col(Event.kind).in_(kinds)
+    with reading() as session:
+        newest = session.exec(select(func.max(Event.id))).one() or 0
+        before, due = _counted_at.get((*kinds, rows), (0, 0))
+        if before <= newest < due:
+            return
+        number = session.exec(select(func.count()).select_from(Event).where(are_meant)).one()
+        _counted_at[(*kinds, rows)] = newest, newest + max(rows - number, 0) + rows // RECOUNT_SHARE
+    excess = number - rows
+    parts = [[col(Event.kind) == kind] for kind in kinds]
+    while excess > 0:
+        with transaction() as session:
+            order = (col(Event.at), col(Event.id))
+            oldest, _ = pages.read_page(session, Event, parts, order, None, min(excess, DELETE_BATCH))
+            excess -= len(oldest) or excess
+            gone = delete(Event).where(col(Event.id).in_([event.id for event in oldest]))
+            session.exec(gone.execution_options(synchronize_session=False))
+
+
+def _purge_outdated(kind: str) -> None:
+    """Look at the next old integrity events of this kind: all of them, over several calls."""
+    at, number = _looked_at.get(kind, (datetime.min.replace(tzinfo=UTC), 0))
+    following = tuple_(col(Event.at), col(Event.id)) > tuple_(literal(at, UtcDateTime), literal(number))
+    some = select(Event.at, Event.id).where(Event.kind == kind, _is_older(DEFAULT_RETENTION.days), following)
+    with transaction() as session:
+        found = session.exec(some.order_by(col(Event.at), col(Event.id)).limit(DELETE_BATCH)).all()
+        ids = [event_id for _, event_id in found]
+        outdated = delete(Event).where(col(Event.id).in_(ids), _is_outdated())
+        session.exec(outdated.execution_options(synchronize_session=False))
+    if len(found) == DELETE_BATCH:
+        _looked_at[kind] = found[-1][0], found[-1][1] or 0
+    else:
+        _looked_at.pop(kind, None)
+
+
+def _delete(*wanted: ColumnElement[bool]) -> None:
+    some = select(Event.id).where(*wanted).limit(DELETE_BATCH)
     deleted = DELETE_BATCH
     while deleted == DELETE_BATCH:
         with transaction() as session:

@@ -1,8 +1,8 @@
-"""One page of videos in any order, at the cost of a page: each part of a list is read from an index and merged."""
+"""One page of a long list, at the cost of a page: each part of the list is read from an index, and merged."""
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, Float
 from sqlalchemy.ext.compiler import compiles
@@ -15,6 +15,7 @@ from videovault.models import Video
 from videovault.services.core import cursors
 from videovault.services.core.cursors import Order, Position
 
+T = TypeVar("T")
 Conditions = Sequence[ColumnElement[bool]]
 
 
@@ -45,31 +46,34 @@ DURATION: Any = literal_column("(COALESCE(videos.duration, 0))", Float())
 
 def read_page(
     session: Session,
+    model: type[T],
     parts: Iterable[Conditions],
     order: Order,
     position: Position | None,
     limit: int | None,
     *options: ExecutableOption,
-) -> tuple[list[Video], Position | None]:
-    """The videos of all ``parts`` behind ``position``, and the position of the last one if there are more.
+) -> tuple[list[T], Position | None]:
+    """The rows of all ``parts`` behind ``position``, and the position of the last one if there are more.
 
     ``order`` is a sort key and the id, both in the same direction. Each part should begin with the columns of an index
     that continues with ``order``.
     """
     keys = [key.label(f"key_{number}") for number, key in enumerate(cursors.sort_keys(order))]
-    wanted = select(col(Video.id).label("video_id"), *keys).order_by(*order)
+    wanted = select(*keys).order_by(*order)
     if position:
         wanted = wanted.where(cursors.after(order, position))
     if limit:
         wanted = wanted.limit(limit + 1)
     read: list[Any] = [wanted.where(*conditions).subquery() for conditions in parts]
-    merged: Any = union_all(*(select(part) for part in read)).subquery() if len(read) > 1 else read[0]
-    merged_order = cursors.directed(order, [merged.c[key.name] for key in keys])
-    page = select(merged).order_by(*merged_order).limit(limit + 1 if limit else None).subquery()
+    page = read[0]
+    if len(read) > 1:
+        merged: Any = union_all(*(select(part) for part in read)).subquery()
+        merged_order = cursors.directed(order, [merged.c[key.name] for key in keys])
+        page = select(merged).order_by(*merged_order).limit(limit + 1 if limit else None).subquery()
     page_keys = [page.c[key.name] for key in keys]
     rows = (
-        select(Video, *page_keys)
-        .join(page, page.c.video_id == col(Video.id))
+        select(model, *page_keys)
+        .join(page, page_keys[-1] == cursors.sort_keys(order)[-1])
         .order_by(*cursors.directed(order, page_keys))
         .options(*options)
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, func, or_, select
 
 from videovault import logs
@@ -135,14 +135,13 @@ def _claim() -> Video | None:
     """Claim the next copy for this worker: one of the owner with the fewest due copies."""
     while True:
         with transaction() as session:
-            due = _is_due(session)
-            waiting = select(Video.owner_id, func.count().label("number")).where(due)
-            counts = waiting.group_by(col(Video.owner_id)).subquery()
+            due = select(Video.id, Video.owner_id, Video.created_at).where(_is_due(session)).cte("due")
+            counts = select(due.c.owner_id, func.count().label("number")).group_by(due.c.owner_id).subquery()
             in_order = (
                 select(Video)
-                .join(counts, counts.c.owner_id == Video.owner_id)
-                .where(due)
-                .order_by(counts.c.number, col(Video.created_at), col(Video.id))
+                .join(due, due.c.id == col(Video.id))
+                .join(counts, counts.c.owner_id == due.c.owner_id)
+                .order_by(counts.c.number, due.c.created_at, due.c.id)
             )
             video = session.exec(in_order.limit(1)).first()
             if video is None:
@@ -162,7 +161,11 @@ def _is_due(session: Session) -> ColumnElement[bool]:
     expired = (state == CopyState.MAKING) & lease_expired(read_db_now(session))
     # The concatenation keeps the database from the index of all ready videos.
     is_ready = col(Video.status).concat("") == Status.READY
-    return state.in_((CopyState.DUE, CopyState.MAKING)) & is_ready & or_(state == CopyState.DUE, expired)
+    # Part of the statement's text: partial indexes do not know parameters.
+    unfinished: Any = bindparam(
+        "unfinished", (CopyState.DUE, CopyState.MAKING), expanding=True, literal_execute=True
+    )
+    return state.in_(unfinished) & is_ready & or_(state == CopyState.DUE, expired)
 
 
 def _claim_row(session: Session, video: Video) -> bool:

@@ -169,7 +169,6 @@ def _next(session: Session, statement: SelectOfScalar[T]) -> SelectOfScalar[T]:
         .join(User, col(User.id) == col(Counter.scope))
         .join(Video, col(Video.id) == first)
         .where(col(Counter.queued) > literal(0, literal_execute=True), _has_free_slot())
-        .where(col(Video.owner_id) == col(Counter.scope))
         .order_by(case((served > queued, served), else_=queued), queued, col(Video.id))
         .limit(1)
     )

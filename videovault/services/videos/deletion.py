@@ -95,7 +95,7 @@ def _unfinished() -> Iterator[Video]:
     while True:
         with reading() as session:
             videos, position = pages.read_page(
-                session, [[lifecycle.in_status(Status.DELETING)]], order, position, BATCH_SIZE
+                session, Video, [[lifecycle.in_status(Status.DELETING)]], order, position, BATCH_SIZE
             )
         yield from videos
         if position is None:

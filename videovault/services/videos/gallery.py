@@ -357,7 +357,7 @@ def _position(query: GalleryQuery) -> Position | None:
 def _read_page(
     session: Session, user_id: str, query: GalleryQuery, limit: int | None, position: Position | None
 ) -> tuple[list[Video], Position | None]:
-    return pages.read_page(session, filters(user_id, query), SORT_ORDERS[query.sort], position, limit)
+    return pages.read_page(session, Video, filters(user_id, query), SORT_ORDERS[query.sort], position, limit)
 
 
 def _owner_id(caller: Caller, user_email: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain, takewhile
 from typing import TypeVar
 
-from sqlmodel import func, select
+from sqlmodel import select
 
 from videovault import logs
 from videovault.clock import utcnow
@@ -17,7 +17,7 @@ from videovault.gateways import storage
 from videovault.gateways.s3_client import UploadLost
 from videovault.gateways.storage import Upload
 from videovault.models import Event, Status, Video
-from videovault.services.core import lifecycle
+from videovault.services.core import counts, lifecycle
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.lifecycle import ActorKind
 from videovault.services.maintenance.reconcile.compare import (
@@ -103,6 +103,7 @@ def reconcile(
         builder.add(found, handle(found))
     report = builder.report()
     if repair:
+        counts.repair()
         _record_event(report, actor_id)
     return report
 
@@ -136,8 +137,7 @@ def _leave_untouched(_found: Finding) -> Result:
 
 def _count_ready() -> int:
     with reading() as session:
-        ready = select(func.count()).select_from(Video).where(Video.status == Status.READY)
-        return session.exec(ready).one()
+        return counts.of_all(session).by_state[Status.READY]
 
 
 def _orphaned_uploads(older_than: timedelta) -> Iterator[Finding]:

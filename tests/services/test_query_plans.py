@@ -1,0 +1,55 @@
+"""Lists and periodic work read what is shown or due: no full scan of a large table, and no sort of more than a page.
+
+On SQLite, which plans by the indexes alone. PostgreSQL plans by the size of the tables: see tests/cluster.
+"""
+
+import pytest
+
+from tests.support.query_plans import expensive
+from tests.support.routine_queries import lists, periodic
+from tests.support.videos import insert_video
+from videovault.db import transaction
+from videovault.gateways.storage import Storage
+from videovault.models import Status, Video
+from videovault.services.core.access import Caller
+
+pytestmark = pytest.mark.usefixtures("installation")
+
+
+@pytest.fixture
+def videos(anna: Caller, bert: Caller) -> None:
+    """Two videos in each state, so that each list has a second page of one."""
+    for owner in (anna, bert):
+        for status in (*Status, *Status):
+            insert_video(owner, status)
+
+
+@pytest.mark.usefixtures("videos")
+def test_every_list_costs_a_page(anna: Caller) -> None:
+    admin = Caller(anna.user_id, anna.email, is_admin=True)
+    found = {name: expensive(act) for name, act in lists(admin, page=1, statuses=(None, "failed")).items()}
+    assert not {name: list(map(str, findings)) for name, findings in found.items() if findings}
+
+
+@pytest.mark.usefixtures("videos")
+def test_periodic_work_costs_what_is_due(moto_s3: Storage) -> None:
+    del moto_s3
+    found = {name: expensive(act) for name, act in periodic()}
+    assert not {name: list(map(str, findings)) for name, findings in found.items() if findings}
+
+
+def test_a_scan_and_a_sort_would_be_noticed() -> None:
+    """A control: otherwise the tests above prove nothing."""
+
+    def scan() -> None:
+        with transaction() as session:
+            session.exec(Video.__table__.select().where(Video.license == "x"))  # type: ignore[attr-defined]
+
+    def sort() -> None:
+        with transaction() as session:
+            session.exec(
+                Video.__table__.select().where(Video.owner_id == "x").order_by(Video.hook)  # type: ignore[attr-defined]
+            )
+
+    assert "full scan of videos" in str(expensive(scan)[0])
+    assert "sort" in str(expensive(sort)[0])
