@@ -90,7 +90,9 @@ if app.sio is not None:
     app.sio.eio.cors_allowed_origins = None  # engineio: the page's own origin only
     app.sio.eio.cors_credentials = False
 page_events.install(app)
-app.add_middleware(SessionGuard())
+app.add_middleware(
+    SessionGuard({page.route: page.on_reconnect for page in PAGES if page.on_reconnect is not None})
+)
 app.register_lifespan_task(lifespan)
 for page in PAGES:
     app.add_page(

@@ -55,7 +55,7 @@ def test_joining_parts_and_copying_may_take_longer(proxy: FrozenProxy) -> None:
     waits: dict[str, object] = {}
     events = storage.connected()._s3.meta.events
 
-    def note(params: dict[str, dict[str, object]], event_name: str, **_event: object) -> tuple[None, None]:
+    def note(params: dict[str, dict[str, object]], event_name: str, **_event: object) -> None:
         waits[event_name.rpartition(".")[2]] = params["context"].get("read_timeout")
         raise StorageError("not sent")
 

@@ -60,13 +60,16 @@ def _notice(*children: rx.Component, is_error: Any, key: Any, on_dismiss: Any) -
 
 
 def connection_notice() -> rx.Component:
+    """Says that the page waits: for its connection, or for what the server depends on."""
     return rx.el.div(
         rx.cond(
             has_connection_errors,
-            rx.el.p(
-                "Connection lost. We are reconnecting, and your videos continue in the meantime.",
-                class_name="offline",
-            ),
+            _waiting("Connection lost. We are reconnecting, and your videos continue in the meantime."),
+            rx.cond(SessionState.is_waiting, _waiting(wording.WAITING_FOR_SERVER)),
         ),
         role="status",
     )
+
+
+def _waiting(text: str) -> rx.Component:
+    return rx.el.p(text, class_name="offline")

@@ -39,12 +39,17 @@ PRODUCT = "VideoVault"
 
 @dataclass(frozen=True)
 class Page:
-    """``name`` is the page's part of the title in the browser's tab."""
+    """``name`` is the page's part of the title in the browser's tab.
+
+    ``on_reconnect`` runs in place of ``on_load`` when the connection of an open page is restored: it must leave dialogs,
+    selections and what was typed as they are. None: ``on_load``, too.
+    """
 
     route: str
     component: Callable[[], rx.Component]
     name: str
     on_load: Sequence[Any] = ()
+    on_reconnect: Sequence[Any] | None = None
     description: str = "Create short avatar videos and keep them in your own storage."
 
     @property
@@ -69,6 +74,7 @@ PAGES = (
         create,
         wording.NEW_VIDEO,
         [CreateState.enter, ShareDialogState.cancel, ProgressState.watch],
+        [CreateState.resume, ProgressState.watch],
     ),
     Page(
         "/gallery",
@@ -82,19 +88,46 @@ PAGES = (
             ShareDialogState.cancel,
             ProgressState.watch,
         ],
+        [GalleryState.refresh, CreateState.resume, ProgressState.watch],
     ),
-    Page("/account", account, wording.ACCOUNT, [AccountState.load, ProgressState.watch]),
+    Page(
+        "/account", account, wording.ACCOUNT, [AccountState.load, ProgressState.watch], [ProgressState.watch]
+    ),
     Page(
         "/share/[video_id]",
         share_page,
         "Shared video",
         [SharePageState.open],
-        "A video that was shared with you.",
+        description="A video that was shared with you.",
     ),
-    Page("/admin", admin.videos, wording.VIDEOS, [AdminVideosState.load, ProgressState.watch]),
-    Page("/admin/people", admin.users, wording.PEOPLE, [AdminUsersState.load, ProgressState.watch]),
-    Page("/admin/avatars", admin.avatars, wording.AVATARS, [AdminAvatarsState.load, ProgressState.watch]),
-    Page("/admin/activity", admin.activity, wording.ACTIVITY, [AdminActivityState.load, ProgressState.watch]),
+    Page(
+        "/admin",
+        admin.videos,
+        wording.VIDEOS,
+        [AdminVideosState.load, ProgressState.watch],
+        [AdminVideosState.refresh, ProgressState.watch],
+    ),
+    Page(
+        "/admin/people",
+        admin.users,
+        wording.PEOPLE,
+        [AdminUsersState.load, ProgressState.watch],
+        [AdminUsersState.refresh, ProgressState.watch],
+    ),
+    Page(
+        "/admin/avatars",
+        admin.avatars,
+        wording.AVATARS,
+        [AdminAvatarsState.load, ProgressState.watch],
+        [AdminAvatarsState.refresh, ProgressState.watch],
+    ),
+    Page(
+        "/admin/activity",
+        admin.activity,
+        wording.ACTIVITY,
+        [AdminActivityState.load, ProgressState.watch],
+        [ProgressState.watch],
+    ),
     Page(
         "/admin/system",
         admin.system,
@@ -108,6 +141,7 @@ PAGES = (
             AdminSystemState.ask_browser,
             ProgressState.watch,
         ],
+        [AdminWebhookLogState.refresh, ProgressState.watch],
     ),
     Page("/problem", problem, wording.SOMETHING_WENT_WRONG, [ProblemState.explain]),
     Page("404", not_found, wording.PAGE_NOT_FOUND),

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool, run_in_io_pool
+from videovault.state.outages import OUTAGE_ERRORS
 from videovault.state.session import HOME, SessionState, signed_in, storage_key
 from videovault.state.view_models import Avatar, Card
 
@@ -99,13 +101,18 @@ class CreateState(SessionState):
 
     async def _result_of(self, call: Awaitable[T], wait: int) -> T | None:
         """The result, with the wait still on; None if it was cancelled. For background handlers."""
-        task = asyncio.ensure_future(call)
+        task, started = asyncio.ensure_future(call), time.monotonic()
         while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
-            async with self:
-                self.waited_seconds += 1
-                if self._wait_number != wait:
-                    task.cancel()
-                    return None
+            if (
+                not self._is_open()
+            ):  # nobody sees the seconds; the result is kept for when the page is open again
+                continue
+            with suppress(*OUTAGE_ERRORS):
+                async with self:
+                    self.waited_seconds = round(time.monotonic() - started)
+                    if self._wait_number != wait:
+                        task.cancel()
+                        return None
         error = task.exception()
         async with self:
             is_cancelled = self._wait_number != wait
@@ -135,6 +142,11 @@ class CreateState(SessionState):
             self.stage = ""
             if named:
                 await self._open(caller, named)
+
+    @signed_in
+    async def resume(self) -> None:
+        """Enable the button again when the connection of the page is restored: its request may have been lost."""
+        self.is_requesting = False
 
     @signed_in
     async def save_brief(self, form: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
 from videovault.clock import utcnow
+from videovault.logs import OncePerInterval
 from videovault.services.core.access import Caller
 from videovault.services.core.views import NoticeView
 from videovault.services.videos import gallery
@@ -18,11 +19,13 @@ from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
+from videovault.state.outages import OUTAGE_ERRORS, monitor
 from videovault.state.session import SESSION_SECONDS, SessionState, signed_in
 from videovault.state.view_models import VideoNotice, VideoProgress
 
 T = TypeVar("T")
-RETRY_SECONDS = 5.0  # between queries while the database does not answer
+RETRY_SECONDS = 0.2  # after the end of an outage
+FAILURE_LOG_SECONDS = 60.0
 BUSY_SECONDS, IDLE_SECONDS = 0.4, 1.0  # between queries, with and without videos in progress
 MAX_SHOWN_NOTICES = 3
 MAX_REMEMBERED_NOTICES = 200
@@ -30,6 +33,7 @@ MAX_REMEMBERED_NOTICES = 200
 OPENING = timedelta(seconds=2)
 
 log = logs.get(__name__)
+_failures = OncePerInterval(FAILURE_LOG_SECONDS)
 
 
 class ChangeFeed(Generic[T]):
@@ -66,6 +70,14 @@ class ChangeFeed(Generic[T]):
         finally:
             self._waiting.get(user_id, set()).discard(changed)
 
+    def wake_all(self) -> None:
+        """Give all subscribers the latest value, whether or not it has changed."""
+        for user_id, waiting in self._waiting.items():
+            for changed in waiting:
+                if not changed.done():
+                    changed.set_result(self._latest.get(user_id, self._default))
+        self._new_subscriber.set()
+
     def _start(self, *, is_new: bool) -> None:
         if self._polling is None or self._polling.done():
             self._new_subscriber = asyncio.Event()
@@ -90,8 +102,10 @@ class ChangeFeed(Generic[T]):
         user_ids = list(self._waiting)
         try:
             found = await self._query(user_ids)
-        except SQLAlchemyError:
-            log.exception("live updates cannot read the database")
+        except SQLAlchemyError as error:
+            if _failures.is_due(type(error).__name__):
+                log.warning("live updates cannot read the database", reason=type(error).__name__)
+            await monitor.wait_for_end()
             return RETRY_SECONDS
         for user_id in user_ids:
             self._publish(user_id, found.get(user_id, self._default))
@@ -187,12 +201,19 @@ class ProgressState(SessionState):
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
         """Update progress and notices until the tab is closed or the session ends. For on_load only."""
         last: UserUpdates | None = None
-        while True:
-            updates = await update_feed.next_value(caller.user_id, last, SESSION_SECONDS)
-            if last is None or updates.progress != last.progress:
-                async with self:
-                    self.progress = dict(updates.progress)
-            if last is None or updates.changes - last.changes:
-                yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.show_new]
-            last = updates
-            caller = await self._caller()
+        outages = monitor.outages
+        while self._is_open():
+            try:
+                updates = await update_feed.next_value(caller.user_id, last, SESSION_SECONDS)
+                if monitor.outages != outages:  # events may have been lost
+                    outages, last = monitor.outages, None
+                if last is None or updates.progress != last.progress:
+                    async with self:
+                        self.progress = dict(updates.progress)
+                if last is None or updates.changes - last.changes:
+                    yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.show_new]
+                last = updates
+                caller = await self._caller()
+            except OUTAGE_ERRORS:
+                await monitor.wait_for_end()
+                last = None

@@ -14,15 +14,22 @@ from typing import Any
 
 import reflex as rx
 from reflex.app import App, EventNamespace
-from reflex.event import EventHandler
+from reflex.constants import SocketEvent
+from reflex.event import Event, EventHandler
 from reflex.istate.manager.memory import StateManagerMemory
 from reflex.istate.manager.redis import StateManagerRedis
 from reflex.istate.manager.token import BaseStateToken
-from sqlalchemy.exc import SQLAlchemyError
+from reflex.state import StateUpdate
+from reflex.utils.token_manager import RedisTokenManager
+from reflex_base.constants.state import FIELD_MARKER
 
 from videovault import logs
 from videovault.logs import OncePerInterval
-from videovault.state.session import SessionState, caller_of
+from videovault.state import outages, shared_state
+from videovault.state.live_updates import update_feed
+from videovault.state.open_tabs import open_tabs
+from videovault.state.outages import OUTAGE_ERRORS, monitor
+from videovault.state.session import IS_RECONNECT, STORAGE_PREFIX, SessionState, caller_of, failed_tabs
 from videovault.state.share_page import SharePageState
 
 MAX_WAITING = 64  # queued or running events of one tab; a page has a handful
@@ -37,6 +44,9 @@ MAX_CLOSED_PER_SESSION = 24
 VISITORS, MAX_CLOSED_VISITORS = "visitors", 100
 MAX_LOGGED_NAME = 100
 BAD_ARGUMENTS_LOG_SECONDS = 60.0  # between two log lines about the same handler
+HYDRATE = f"{rx.State.get_full_name()}.hydrate_and_load"
+UNUSED_KEY = f"{STORAGE_PREFIX}unused"
+WAITING_VAR = f"is_waiting{FIELD_MARKER}"
 FAULT_EVENT = f"{SessionState.get_full_name()}.show_fault"
 MAX_NUMBER_CHARACTERS = 40
 
@@ -53,6 +63,48 @@ class PageEvents(EventNamespace):
         self._dropping: set[asyncio.Task[None]] = set()
         self._memory = MemoryTrimmer()
         self._bad_arguments = OncePerInterval(BAD_ARGUMENTS_LOG_SECONDS)
+        if isinstance(self._token_manager, RedisTokenManager):
+            self._token_manager = shared_state.SharedTokens(shared_state.redis_client())
+
+    async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        monitor.start()
+        await super().on_connect(sid, environ, auth)
+        if monitor.is_outage:
+            await self._show_outage(True, sid)
+
+    async def emit_update(self, update: StateUpdate, token: str) -> None:
+        """Without a line in the log for each change of a page that has been closed."""
+        if isinstance(self._token_manager, RedisTokenManager) or self.has_open(token):
+            await super().emit_update(update, token)
+
+    def has_open(self, token: str) -> bool:
+        """Whether the tab's socket is in this process."""
+        record = self._token_manager.token_to_socket.get(token)
+        return record is not None and record.instance_id == self._token_manager.instance_id
+
+    async def report_outage(self, is_outage: bool) -> None:
+        """Tell all pages directly, since events and state may need what is not available."""
+        if is_outage:
+            await self._show_outage(True)
+            return
+        await shared_state.restore_notifications(self.app)
+        update_feed.wake_all()
+        await self._show_outage(False)
+        failed = [*failed_tabs]
+        failed_tabs.clear()
+        for token in failed:
+            await self._load_again(token)
+
+    async def _show_outage(self, is_outage: bool, sid: str | None = None) -> None:
+        """To one page, or to all; no tab's state is changed."""
+        update = StateUpdate(delta={SessionState.get_full_name(): {WAITING_VAR: is_outage}})
+        await self.emit(str(SocketEvent.EVENT), update, to=sid)
+
+    async def _load_again(self, token: str) -> None:
+        """Let a page that has lost events load its state: after this event of Reflex' it asks for it."""
+        events = Event.from_event_type([rx.remove_session_storage(UNUSED_KEY)])
+        if self.has_open(token):
+            await self.emit_update(StateUpdate(events=events), token)
 
     async def on_event(self, sid: str, data: Any) -> None:
         """Accept an event once the tab's queue has room; meanwhile the socket is not read."""
@@ -60,6 +112,9 @@ class PageEvents(EventNamespace):
             return
         if not self._is_well_formed(data):
             data = {**data, "name": FAULT_EVENT, "payload": {}}
+        if data["name"] == HYDRATE and isinstance(data.get("router_data"), dict):
+            # Only a page that has just been loaded sends the hashes of its initial state.
+            data["router_data"][IS_RECONNECT] = not (data.get("payload") or {}).get("hashes")
         self._unchecked[sid] += 1
         if self._unchecked[sid] > UNCHECKED and not await self._has_room(sid):
             await self.disconnect(sid)
@@ -69,6 +124,7 @@ class PageEvents(EventNamespace):
     def on_disconnect(self, sid: str) -> asyncio.Task[None] | None:
         token = self.sid_to_token.get(sid)
         self._unchecked.pop(sid, None)
+        failed_tabs.discard(token or "")
         unlinked: asyncio.Task[None] | None = super().on_disconnect(sid)
         if token and unlinked:
             dropping = asyncio.create_task(self._drop_or_keep(token, unlinked))
@@ -126,6 +182,12 @@ class PageEvents(EventNamespace):
         await self._fewer_are_waiting(token, 1)
         if token in self._token_manager.token_to_socket:  # open again
             return
+        try:
+            await self._drop_unless_valid(token)
+        except OUTAGE_ERRORS:
+            log.debug("cannot look up a session, the state of its closed page is kept")
+
+    async def _drop_unless_valid(self, token: str) -> None:
         session = await self._valid_session(token)
         if not session:
             await self._drop(token)
@@ -144,11 +206,7 @@ class PageEvents(EventNamespace):
         if not session:
             visitor = await root.get_state(SharePageState)
             return VISITORS if visitor._view_pass else ""  # noqa: SLF001 - as above
-        try:
-            return session if await caller_of(shown._token()) else ""  # noqa: SLF001 - as above
-        except SQLAlchemyError:
-            log.exception("cannot look up a session, the state of its closed page is kept")
-            return session
+        return session if await caller_of(shown._token()) else ""  # noqa: SLF001 - as above
 
     def _exceeding_limits(self, session: str) -> list[str]:
         """The tabs to drop: the oldest of this session and of all sessions that exceed the limits."""
@@ -185,7 +243,13 @@ def install(app: App) -> None:
     """Replace Reflex's own namespace."""
     if app.sio is None or app.event_namespace is None:
         raise RuntimeError("the app has no socket, so its pages would not work")
+    shared_state.install(app)
     events = PageEvents(app.event_namespace.namespace, app)
+    open_tabs.use(events.has_open)
+    probes: dict[str, outages.Probe] = {"database": outages.ask_database}
+    if isinstance(app.state_manager, StateManagerRedis):
+        probes["Redis"] = shared_state.ask(app.state_manager)
+    monitor.configure(probes, events.report_outage, lambda: bool(events.sid_to_token))
     app._event_namespace = events  # noqa: SLF001 - Reflex has no setting for it
     app.sio.register_namespace(events)
 

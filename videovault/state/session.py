@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, overload
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from reflex.app import App
 from reflex.event import Event, EventSpec
 from reflex.istate.proxy import StateProxy
 from reflex.middleware.middleware import Middleware
-from reflex.state import BaseState
+from reflex.state import BaseState, OnLoadInternalState, StateUpdate
 from reflex_base.event.context import EventContext
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import cookie_parser
@@ -27,6 +27,8 @@ from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
 from videovault.state.background import BatchedCache, run_in_db_pool
+from videovault.state.open_tabs import open_tabs
+from videovault.state.outages import OUTAGE_ERRORS, monitor
 from videovault.state.view_models import VideoNotice
 
 HOME = "/create"
@@ -37,6 +39,10 @@ MAX_REPORT_CHARACTERS = 1000
 TRACEBACK_SECONDS = 60.0  # between two tracebacks of the same error
 LAST_SEEN_SECONDS = 60.0  # between two updates of a session's `last_seen_at`
 FAULT = "Something went wrong on our side. Nothing you made is lost; please try again."
+
+# In a page's router data: its connection is restored, the page itself was not loaded again.
+IS_RECONNECT = "is_reconnect"
+OUTAGE_LOG_SECONDS = 1.0
 
 Handler = Callable[..., Any]
 _event: Any = rx.event  # mypy takes it for the module of the same name
@@ -55,8 +61,10 @@ class SessionState(rx.State):
     notice_number: int = 0
     video_notices: list[VideoNotice] = []
     errors: dict[str, str] = {}
+    is_waiting: bool = False  # in pages only: see PageEvents
 
     _session: str = ""
+    _is_loaded: bool = False  # its page's handlers have run for this session
 
     @rx.event
     def clear_messages(self) -> None:
@@ -86,6 +94,10 @@ class SessionState(rx.State):
 
     def _token(self) -> str:
         return cookie_parser(self.router.headers.cookie or "").get(settings().session_cookie, "")
+
+    def _is_open(self) -> bool:
+        """Whether the tab is connected to this process; background handlers that follow something end without it."""
+        return open_tabs.has(self.router.session.client_token)
 
     def _notify(self, text: str, *, is_error: bool = False) -> None:
         self.notice, self.notice_is_error = text, is_error
@@ -219,14 +231,25 @@ def storage_key(owner: str, name: str) -> str:
     return f"{STORAGE_PREFIX}{owner}/{name}"
 
 
-def on_server_error(exception: Exception) -> EventSpec:
+def on_server_error(exception: Exception) -> EventSpec | None:
     """Log an unexpected exception of a handler and tell the user."""
+    if isinstance(exception, OUTAGE_ERRORS):
+        return _on_outage(exception)
     place = _raised_at(exception)
     if _tracebacks.is_due(place):
         log.error("unexpected error in a page", exc_info=exception)
     else:  # anyone can cause the same error as often as a page sends events
         log.error("unexpected error in a page, traceback logged before", place=place)
     return SessionState.event_handlers["show_fault"]()
+
+
+def _on_outage(exception: Exception) -> EventSpec | None:
+    """Log one line a second, for all pages; only the first error is shown, since showing one needs the same services."""
+    failed_tabs.add(EventContext.get().token)
+    if not _outage_lines.is_due("outage"):
+        return None
+    log.warning("a page's event failed in an outage", reason=_raised_at(exception), outage=monitor.is_outage)
+    return None if monitor.is_outage else SessionState.event_handlers["show_fault"]()
 
 
 def on_browser_error(exception: Exception) -> None:
@@ -238,10 +261,14 @@ def on_browser_error(exception: Exception) -> None:
 class SessionGuard(Middleware):
     """Before each event: wipe what another session left in this tab, and show the current user.
 
-    Reflex binds a tab's state to a token in the browser's storage, not to a login.
+    Reflex binds a tab's state to a token in the browser's storage, not to a login. ``on_reconnect`` are the handlers by
+    route that run in place of on_load when the connection of a loaded page is restored.
     """
 
-    async def preprocess(self, app: App, state: BaseState, event: Event) -> None:  # noqa: ARG002 - Reflex's signature
+    def __init__(self, on_reconnect: Mapping[str, Sequence[Any]] | None = None) -> None:
+        self._on_reconnect = on_reconnect or {}
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:  # noqa: ARG002 - Reflex's signature
         shown = await state.get_state(SessionState)
         is_new = EventContext.get().parent_txid is None  # a click, and not what its handler caused
         if is_new or not logs.request_id():
@@ -256,6 +283,18 @@ class SessionGuard(Middleware):
             state._get_root_state().reset()  # type: ignore[no-untyped-call] # noqa: SLF001 - Reflex has no other way
             shown._session = session  # noqa: SLF001
         shown._show_user(caller)  # noqa: SLF001
+        if event.name == PAGE_LOADED and not shown._is_loaded:  # noqa: SLF001
+            shown._is_loaded = EventContext.get().token not in failed_tabs  # noqa: SLF001
+        return self._page_load(shown) if event.name == PAGE_LOAD else None
+
+    def _page_load(self, shown: SessionState) -> StateUpdate | None:
+        """The events in place of the page's own, if it is loaded already."""
+        router = EventContext.get().router_data or {}
+        handlers = self._on_reconnect.get(str(router.get("pathname", "")).rstrip("/"))
+        if handlers is not None and router.get(IS_RECONNECT) and shown._is_loaded:  # noqa: SLF001 - part of the guard
+            hydrated = OnLoadInternalState.event_handlers["set_is_hydrated"](True)
+            return StateUpdate(events=Event.from_event_type([*handlers, hydrated]))
+        return None
 
 
 def _shown(error: VideoVaultError | SQLAlchemyError) -> VideoVaultError:
@@ -284,6 +323,11 @@ async def _authenticate_and_note(token_hashes: Collection[str]) -> Mapping[str, 
     return await run_in_db_pool(sessions.authenticate_many, token_hashes, note=True)
 
 
+# Reflex' events before and after the handlers of a page.
+PAGE_LOAD = f"{OnLoadInternalState.get_full_name()}.on_load_internal"
+PAGE_LOADED = f"{OnLoadInternalState.get_full_name()}.set_is_hydrated"
+failed_tabs: set[str] = set()  # tabs in which an event has failed in this outage
+_outage_lines = OncePerInterval(OUTAGE_LOG_SECONDS)
 _callers: BatchedCache[Caller] = BatchedCache(SESSION_SECONDS, _authenticate)
 _last_seen: BatchedCache[Caller] = BatchedCache(LAST_SEEN_SECONDS, _authenticate_and_note)
 _tracebacks = OncePerInterval(TRACEBACK_SECONDS)

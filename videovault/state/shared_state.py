@@ -1,0 +1,144 @@
+"""Reflex's state in Redis, shared by all replicas: bounded waits, and no trace left by a replica that was killed.
+
+Reflex' own client waits without end. A tab whose replica was killed would find its lock held for ten seconds and its
+token in use, and would start with an empty state.
+"""
+
+import asyncio
+import pickle
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from reflex.app import App
+from reflex.istate.manager.redis import StateManagerRedis, enable_keyspace_notifications
+from reflex.istate.manager.token import StateToken
+from reflex.state import StateUpdate
+from reflex.utils.token_manager import LocalTokenManager, LostAndFoundRecord, RedisTokenManager, SocketRecord
+
+from videovault import redis_options
+from videovault.config import settings
+from videovault.state.outages import OUTAGE_ERRORS, monitor
+
+LOCK_MILLISECONDS = 3000  # after the death of its holder; renewed as long as an event is handled
+LOCK_WARNING_MILLISECONDS = 2000
+RENEW_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
+READ_SECONDS = 5.0
+NOBODY = ""
+
+
+class PatientPubSub(PubSub):
+    """Subscriptions that survive an outage quietly, and notice a connection on which nothing arrives any more."""
+
+    async def listen(self) -> AsyncIterator[Any]:
+        while self.subscribed:
+            try:
+                message = cast("Any", await self.get_message(timeout=READ_SECONDS))
+                self._check_answered()
+            except OUTAGE_ERRORS:
+                if self.connection:  # the next call connects and subscribes again
+                    await self.connection.disconnect(nowait=True)
+                await asyncio.sleep(RECONNECT_SECONDS)
+                continue
+            if message is not None:
+                yield message
+
+    def _check_answered(self) -> None:
+        """redis-py sends a check CHECK_SECONDS after the last message, but does not miss the answer."""
+        due = getattr(self.connection, "next_health_check", 0.0)
+        if due > 0 and asyncio.get_running_loop().time() > due + redis_options.SECONDS:
+            raise RedisConnectionError("the subscription is not answered")
+
+
+class BoundedRedis(Redis):
+    """A client whose subscriptions are patient."""
+
+    def pubsub(self, **options: Any) -> PatientPubSub:
+        return PatientPubSub(self.connection_pool, **options)
+
+
+class SharedStates(StateManagerRedis):
+    """States whose locks end soon after the death of their holder, however long a handler takes."""
+
+    @asynccontextmanager
+    async def _lock(self, token: StateToken[Any], event_name: str | None = None) -> AsyncIterator[bytes]:
+        async with super()._lock(token, event_name) as lock_id:
+            renewing = asyncio.create_task(self._renew(self._lock_key(token), lock_id))
+            try:
+                yield lock_id
+            finally:
+                renewing.cancel()
+
+    async def _renew(self, lock_key: bytes, lock_id: bytes) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(RedisError):
+                if await self.redis.get(lock_key) == lock_id:
+                    await self._try_extend_lock(lock_key)
+
+
+class SharedTokens(RedisTokenManager):
+    """The tabs of all replicas, without those of replicas that were killed."""
+
+    async def link_token_to_sid(self, token: str, sid: str) -> str | None:
+        if monitor.is_outage:  # the tab is connected again at its end
+            return await LocalTokenManager.link_token_to_sid(self, token, sid)
+        with suppress(RedisError):
+            await self._remove_stale_record(token)
+        return await super().link_token_to_sid(token, sid)
+
+    async def _remove_stale_record(self, token: str) -> None:
+        """Reflex would take the tab for a copy of the one that the record names, and give it a new token."""
+        key = self._get_redis_key(token)
+        stored = await self.redis.get(key)
+        if not stored:
+            return
+        record: SocketRecord = pickle.loads(stored)  # noqa: S301 - Reflex's own format, in our Redis
+        if record.instance_id == self.instance_id:
+            is_stale = self.sid_to_token.get(record.sid) != token
+        else:
+            is_stale = not await self._is_alive(record.instance_id)
+        if is_stale:
+            await self.redis.delete(key)
+
+    async def _is_alive(self, instance_id: str) -> bool:
+        """Whether the replica is subscribed to its channel: Redis ends subscriptions with their connection."""
+        message = pickle.dumps(LostAndFoundRecord(token=NOBODY, update=StateUpdate()))
+        channel = f"channel:{self._get_lost_and_found_key(instance_id)}"
+        return bool(await self.redis.publish(channel, message))
+
+
+def redis_client() -> Redis:
+    client: Redis = BoundedRedis.from_url(settings().redis_url, **redis_options.async_client_options())
+    return client
+
+
+def install(app: App) -> None:
+    """Replace Reflex' own state manager. Before the app starts to handle events."""
+    if isinstance(app.state_manager, StateManagerRedis):
+        app._state_manager = SharedStates(  # noqa: SLF001 - Reflex has no setting for it
+            redis=redis_client(),
+            lock_expiration=LOCK_MILLISECONDS,
+            lock_warning_threshold=LOCK_WARNING_MILLISECONDS,
+        )
+
+
+def ask(states: StateManagerRedis) -> Callable[[], Awaitable[Any]]:
+    """A probe of Redis."""
+
+    async def ping() -> None:
+        await cast("Awaitable[bool]", states.redis.ping())
+
+    return ping
+
+
+async def restore_notifications(app: App) -> None:
+    """Ask Redis again to report released locks; it forgets that when it restarts."""
+    if isinstance(app.state_manager, StateManagerRedis):
+        with suppress(RedisError):
+            await enable_keyspace_notifications(app.state_manager.redis)
