@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import psycopg
 
 TABLES = ("huey_kv", "huey_schedule", "huey_task", "huey_counter")
-CONNECT_SECONDS = 10
 LOCK_SECONDS = 60
 
 
@@ -22,20 +21,20 @@ def problem(dsn: str) -> str:
     """Why the queue cannot be used yet; empty if it can."""
     if not is_needed(dsn):
         return ""
-    import psycopg  # only where the queue is in PostgreSQL
+    from videovault import postgres  # imports the client, which others do not need
 
     try:
-        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+        with postgres.connect(dsn, autocommit=True) as connection:
             return "" if _exist(connection) else "its tables are missing"
-    except psycopg.Error as error:
+    except postgres.Error as error:
         return str(error).partition("\n")[0] or type(error).__name__
 
 
 def create(dsn: str, statements: Sequence[str]) -> None:
     """Create the tables unless they exist; processes that start together take turns. Raises psycopg.Error."""
-    import psycopg
+    from videovault import postgres
 
-    with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as connection:
+    with postgres.connect(dsn) as connection:
         if _exist(connection):
             return
         connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
