@@ -39,7 +39,7 @@ def test_an_admin_reads_videos_and_accounts_page_by_page(
         assert (first["totalCount"], rest["totalCount"]) == (total, total)
         assert admin.api.get(path, params={"limit": 201}).status_code == 400
         assert admin.api.get(path, params={"cursor": "invalid"}).status_code == 400
-    filters = {"userId": ada.user_id, "status": "processing", "q": "video"}
+    filters = {"userId": ada.user_id, "status": "processing", "q": ada.email.upper()}
     found = admin.api.get(VIDEOS, params=filters).json()["data"]
     assert [row["ownerEmail"] for row in found["videos"]] == [ada.email]
 

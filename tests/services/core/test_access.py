@@ -155,6 +155,7 @@ SYSTEM = {
     "services/sharing/share_links.py:_count_in": "counts a view, after open_video",
     "services/transfer/cleanup.py:remove_leftovers": "the worker releases a row that it holds",
     "services/transfer/cleanup.py:is_referenced": "whether an upload in S3 belongs to a row",
+    "services/transfer/playable_copy.py:_claim": "the worker's next copy, of the rows that are due",
     "services/transfer/scheduler.py:_next": "the worker's next video, of each owner's first",
     "services/transfer/pipeline.py:_row": "the worker reads its job",
     "services/transfer/playable_copy.py:_claim": "the worker's next copy",
