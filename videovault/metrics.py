@@ -112,7 +112,7 @@ REPAIRED = Counter(
     "repaired",
     "Videos that the periodic repair continued or ended, by what had happened.",
     WORKER,
-    what=("worker_died", "receiver_died", "overdue", "not_queued"),
+    what=("worker_died", "receiver_died", "caller_died", "overdue", "not_queued"),
 )
 MISSED_HEARTBEATS = Counter(
     "missed_heartbeats",

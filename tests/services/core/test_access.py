@@ -158,7 +158,6 @@ SYSTEM = {
     "services/transfer/playable_copy.py:_claim": "the worker's next copy, of the rows that are due",
     "services/transfer/scheduler.py:_next": "the worker's next video, of each owner's first",
     "services/transfer/pipeline.py:_row": "the worker reads its job",
-    "services/transfer/playable_copy.py:_claim": "the worker's next copy",
     "services/transfer/playable_copy.py:_discard": "whether another worker now holds a copy that was given up",
     "services/transfer/scheduler.py:_requeue": "a dead worker's video",
     "services/transfer/store.py:_title_from_source": "whether the title was changed during the transfer",

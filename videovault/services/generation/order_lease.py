@@ -14,7 +14,7 @@ from sqlalchemy import case, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from videovault import db, logs
+from videovault import db, logs, metrics
 from videovault.clock import db_now, read_db_now, utcnow
 from videovault.config import settings
 from videovault.db import changes_row, reading, transaction
@@ -97,6 +97,7 @@ def release_expired() -> None:
             # Checked again inside the transaction: the worker may only have been late.
             expired = lease_expired(read_db_now(session), beat)
             if lifecycle.update_if_unchanged(session, video, expired, **response_lost(video, WORKER_DIED)):
+                metrics.REPAIRED.inc(what="caller_died")
                 log.warning("worker died while it called the generator", video_id=video.id)
 
 
