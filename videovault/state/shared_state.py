@@ -29,24 +29,34 @@ LOCK_WARNING_MILLISECONDS = 2000
 RENEW_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 READ_SECONDS = 5.0
+CANCEL_SECONDS = 0.5
 NOBODY = ""
 
 
 class PatientPubSub(PubSub):
     """Subscriptions that survive an outage quietly, and notice a connection on which nothing arrives any more."""
 
+    @property
+    def _get_message(self) -> Callable[..., Awaitable[Any]]:
+        return self.get_message  # which is annotated as if it returned nothing
+
     async def listen(self) -> AsyncIterator[Any]:
         while self.subscribed:
-            try:
-                message = cast("Any", await self.get_message(timeout=READ_SECONDS))
-                self._check_answered()
-            except OUTAGE_ERRORS:
-                if self.connection:  # the next call connects and subscribes again
-                    await self.connection.disconnect(nowait=True)
-                await asyncio.sleep(RECONNECT_SECONDS)
-                continue
+            message = await self._next()
             if message is not None:
                 yield message
+
+    async def _next(self) -> Any:
+        """A message, or None when there was none for READ_SECONDS, or none could be read."""
+        try:
+            message = await self._get_message(timeout=READ_SECONDS)
+            self._check_answered()
+        except OUTAGE_ERRORS:
+            if self.connection:  # the next call connects and subscribes again
+                await self.connection.disconnect(nowait=True)
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return None
+        return message
 
     def _check_answered(self) -> None:
         """redis-py sends a check CHECK_SECONDS after the last message, but does not miss the answer."""
@@ -74,6 +84,10 @@ class SharedStates(StateManagerRedis):
             finally:
                 renewing.cancel()
 
+    async def close(self) -> None:
+        await _end(self._lock_task)
+        await super().close()  # type: ignore[no-untyped-call] # Reflex ships it without types
+
     async def _renew(self, lock_key: bytes, lock_id: bytes) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
@@ -91,6 +105,11 @@ class SharedTokens(RedisTokenManager):
         with suppress(RedisError):
             await self._remove_stale_record(token)
         return await super().link_token_to_sid(token, sid)
+
+    async def close(self) -> None:
+        for task in (self._socket_record_task, self._lost_and_found_task):
+            await _end(task)
+        await super().close()
 
     async def _remove_stale_record(self, token: str) -> None:
         """Reflex would take the tab for a copy of the one that the record names, and give it a new token."""
@@ -111,6 +130,13 @@ class SharedTokens(RedisTokenManager):
         message = pickle.dumps(LostAndFoundRecord(token=NOBODY, update=StateUpdate()))
         channel = f"channel:{self._get_lost_and_found_key(instance_id)}"
         return bool(await self.redis.publish(channel, message))
+
+
+async def _end(task: "asyncio.Task[Any] | None") -> None:
+    """Cancel until it has ended: redis-py waits with asyncio.wait_for, which in Python 3.11 may lose a cancellation."""
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
 def redis_client() -> Redis:
