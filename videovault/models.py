@@ -56,6 +56,9 @@ PlaybackText = Enum(Playback, native_enum=False, length=20, values_callable=list
 CopyStateText = Enum(CopyState, native_enum=False, length=20, values_callable=list)
 
 
+GENERATING = f"status = '{Status.GENERATING}'"
+
+
 def _partial(name: str, *columns: str, where: str) -> Index:
     """An index of the rows that a periodic task may have to do something with."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
@@ -139,19 +142,12 @@ class Video(Brief, SQLModel, table=True):
         Index("ix_videos_status_created", "status", "created_at", "id"),
         _partial("ix_videos_owner_queued", "owner_id", "queued_at", "id", where="status = 'queued'"),
         _partial("ix_videos_sidecar_due", "sidecar_due_at", where="sidecar_due_at IS NOT NULL"),
-        _partial("ix_videos_deadline", "status", "deadline_at", where="status = 'generating'"),
+        _partial("ix_videos_deadline", "status", "deadline_at", where=GENERATING),
         _partial(
-            "ix_videos_next_ask",
-            "status",
-            "next_ask_at",
-            where="status = 'generating' AND requested_at IS NOT NULL",
+            "ix_videos_next_ask", "status", "next_ask_at", where=f"{GENERATING} AND requested_at IS NOT NULL"
         ),
         _partial(
-            "ix_videos_unordered",
-            "status",
-            "queued_at",
-            "id",
-            where="status = 'generating' AND requested_at IS NULL",
+            "ix_videos_unordered", "status", "queued_at", "id", where=f"{GENERATING} AND requested_at IS NULL"
         ),
         _partial("ix_videos_copy_due", "copy_state", "created_at", where="copy_state IN ('due', 'making')"),
         _partial("ix_videos_kept_upload", "upload_kept_until", where="upload_id IS NOT NULL"),

@@ -52,8 +52,9 @@ class PatientPubSub(PubSub):
             message = await self._get_message(timeout=READ_SECONDS)
             self._check_answered()
         except OUTAGE_ERRORS:
-            if self.connection:  # the next call connects and subscribes again
-                await self.connection.disconnect(nowait=True)
+            connection: Any = self.connection  # annotated as if there were none
+            if connection:  # the next call connects and subscribes again
+                await connection.disconnect(nowait=True)
             await asyncio.sleep(RECONNECT_SECONDS)
             return None
         return message
