@@ -46,7 +46,9 @@ def asking(tab: Tab, generator: Generator) -> Generator:
 
 
 def test_handlers_require_a_session(server: Server) -> None:
-    every_handler = list(handlers())  # imports their states, which a tab has only if they exist before it does
+    every_handler = list(
+        handlers()
+    )  # imports their states, which a tab has only if they exist before it does
     tab = server.tab(cookie="made-up", address="/gallery?video=video_1")
     for handler in every_handler:
         if handler.is_guarded:

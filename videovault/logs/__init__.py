@@ -33,6 +33,10 @@ LIBRARY_LEVELS = {
     "alembic": logging.WARNING,
 }
 # Libraries with their own handlers, which are removed so that their lines propagate.
+REPEATING_LOGGERS = (
+    "huey.consumer.Worker",
+)  # every thread reports each second that the queue does not answer
+REPEAT_SECONDS = 10.0
 SELF_LOGGING_LIBRARIES = ("_granian", "granian.access", "engineio.server", "socketio.server")
 
 
@@ -88,6 +92,24 @@ def _send_all_to(handler: logging.Handler, level: str) -> None:
         logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
     for name, quietest in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(quietest)
+    for name in REPEATING_LOGGERS:
+        logging.getLogger(name).filters = [WithoutRepeats()]
+
+
+class WithoutRepeats(logging.Filter):
+    """Lets each message of a logger pass once in REPEAT_SECONDS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """The messages are the library's own, so there are only few."""
+        now, message = time.monotonic(), str(record.msg)
+        if now - self._passed.get(message, float("-inf")) < REPEAT_SECONDS:
+            return False
+        self._passed[message] = now
+        return True
 
 
 def flush() -> None:
