@@ -1,5 +1,8 @@
 """Repeated log lines are limited."""
 
+import io
+import logging
+
 from videovault import logs
 from videovault.logs import OncePerInterval
 
@@ -20,3 +23,13 @@ def test_keys_are_bounded() -> None:
         assert due.is_due(str(number))
     assert due.is_due("0"), "the oldest is forgotten"
     assert not due.is_due(str(logs.MAX_KEYS + 9))
+
+
+def test_a_queue_that_does_not_answer_is_reported_once_for_all_threads(written: io.StringIO) -> None:
+    worker = logging.getLogger("huey.consumer.Worker")
+    for _ in range(4):
+        worker.error("Error reading from queue")
+    worker.error("Unhandled error during execution of task %s.", "a")
+    worker.error("Unhandled error during execution of task %s.", "b")
+    assert written.getvalue().count("Error reading from queue") == 1
+    assert written.getvalue().count("Unhandled error") == 2

@@ -96,22 +96,6 @@ def _send_all_to(handler: logging.Handler, level: str) -> None:
         logging.getLogger(name).filters = [WithoutRepeats()]
 
 
-class WithoutRepeats(logging.Filter):
-    """Lets each message of a logger pass once in REPEAT_SECONDS."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """The messages are the library's own, so there are only few."""
-        now, message = time.monotonic(), str(record.msg)
-        if now - self._passed.get(message, float("-inf")) < REPEAT_SECONDS:
-            return False
-        self._passed[message] = now
-        return True
-
-
 def flush() -> None:
     """Wait a few seconds at most until all lines so far are written."""
     for handler in logging.getLogger().handlers:
@@ -305,3 +289,14 @@ class OncePerInterval:
             if len(self._last) > MAX_KEYS:
                 del self._last[next(iter(self._last))]
             return True
+
+
+class WithoutRepeats(logging.Filter):
+    """Lets a message of a library's logger pass once in REPEAT_SECONDS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._due = OncePerInterval(REPEAT_SECONDS)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self._due.is_due(record.getMessage())
