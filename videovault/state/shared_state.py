@@ -36,10 +36,6 @@ NOBODY = ""
 class PatientPubSub(PubSub):
     """Subscriptions that survive an outage quietly, and notice a connection on which nothing arrives any more."""
 
-    @property
-    def _get_message(self) -> Callable[..., Awaitable[Any]]:
-        return self.get_message  # which is annotated as if it returned nothing
-
     async def listen(self) -> AsyncIterator[Any]:
         while self.subscribed:
             message = await self._next()
@@ -49,10 +45,10 @@ class PatientPubSub(PubSub):
     async def _next(self) -> Any:
         """A message, or None when there was none for READ_SECONDS, or none could be read."""
         try:
-            message = await self._get_message(timeout=READ_SECONDS)
+            message: object = await self.get_message(timeout=READ_SECONDS)
             self._check_answered()
         except OUTAGE_ERRORS:
-            connection: Any = self.connection  # annotated as if there were none
+            connection: Any = self.connection
             if connection:  # the next call connects and subscribes again
                 await connection.disconnect(nowait=True)
             await asyncio.sleep(RECONNECT_SECONDS)
