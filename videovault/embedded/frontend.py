@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ IMPORT = re.compile(
 STAMP = "videovault.stamp"
 # Beside the web directory, which Reflex deletes when it is new or incomplete.
 LOG_SUFFIX, LOCK_SUFFIX = "-build.log", "-build.lock"
+BUILD_SECONDS = 1800.0  # half a minute as a rule
 PAGES = Path("build/client")
 ASSETS = "assets"  # the files in it have a hash of their content in their name
 VERSION_CHARACTERS = 16
@@ -137,7 +139,8 @@ def _export_locked(log: Path) -> None:
 
 def _export(log: Path) -> None:
     command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
-    with log.open("wb") as output:
+    done: subprocess.CompletedProcess[bytes] | None = None
+    with log.open("wb") as output, suppress(subprocess.TimeoutExpired):
         done = subprocess.run(  # noqa: S603 - our own command
             command,
             cwd=ROOT,
@@ -145,9 +148,10 @@ def _export(log: Path) -> None:
             stdout=output,
             stderr=output,
             env=_environment(),
+            timeout=BUILD_SECONDS,
             check=False,
         )
-    if done.returncode:
+    if done is None or done.returncode:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise ConfigurationError(f"The pages could not be built. The end of {log}:\n{end}")
 

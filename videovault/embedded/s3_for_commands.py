@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import IO
 
 from videovault import installation
@@ -17,6 +17,7 @@ from videovault.embedded.supervisor import LOCK_FILE
 from videovault.errors import ConfigurationError
 
 START_SECONDS = 30.0
+STOP_SECONDS = 30.0
 
 
 @contextmanager
@@ -99,7 +100,9 @@ def _own_s3() -> Iterator[None]:
             if process.poll() is not None and _reports_damage(errors):  # it may also show during a request
                 s3.drop_cache(settings().data_dir)
             process.terminate()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
 
 
 def _start(errors: IO[bytes]) -> "subprocess.Popen[bytes]":

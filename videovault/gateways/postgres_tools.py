@@ -15,6 +15,12 @@ from videovault.errors import ConfigurationError
 CONNECT_SECONDS = "15"
 LOCK_WAIT = "60s"
 VERSION_SECONDS = 15
+RUN_SECONDS = 24 * 3600.0  # of a dump or a restore
+KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}  # a lost server ends it
 _NOT_RESTORED = re.compile(r"^\d+; \d+ \d+ (TRIGGER |INDEX \S+ ix_videos_search_)")
 
 
@@ -75,12 +81,22 @@ def _run(program: str, dsn: str | None, *arguments: str) -> str:
     if dsn is not None:
         url = make_url(dsn)
         address = url._replace(drivername="postgresql", password=None)  # set() keeps a password
+        address = address.update_query_dict(KEEPALIVES)
         command[1:1] = [f"--dbname={address.render_as_string()}", "--no-password"]
         if url.password:
             environment |= {"PGPASSWORD": url.password}
-    completed = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    try:
+        completed = subprocess.run(  # noqa: S603 - a program of PostgreSQL's
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigurationError(f"{program} did not end within {RUN_SECONDS / 3600:.0f} hours.") from error
     if completed.returncode:
         reason = next((line for line in completed.stderr.splitlines() if line.strip()), "no error message")
         raise ConfigurationError(f"{program} failed: {reason.strip()}")
