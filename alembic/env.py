@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
 from videovault.clock import UtcDateTime
-from videovault.db import engine, lift_time_limit
+from videovault.db import engine_for_long_statements
 from videovault.models import User
 
 
@@ -40,9 +40,8 @@ def include_object(_object: Any, name: str | None, kind: str, *_others: Any) -> 
     return not (kind == "index" and name and (name in EXPRESSION_INDEXES or name.startswith(SEARCH_INDEXES)))
 
 
-with engine().connect() as connection:
+with engine_for_long_statements() as engine, engine.connect() as connection:
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
-    lift_time_limit(connection)
     context.configure(
         connection=connection,
         target_metadata=User.metadata,

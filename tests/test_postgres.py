@@ -107,9 +107,8 @@ def test_the_servers_own_limits_end_a_statement_first(engine: Engine) -> None:
     assert postgres.STATEMENT_SECONDS < postgres.ANSWER_SECONDS
 
 
-def test_a_connection_for_long_statements_does_not_return_to_the_pool(engine: Engine) -> None:
-    with engine.connect() as connection:
-        db.lift_time_limit(connection)
+def test_an_engine_for_long_statements_leaves_the_limits_of_others(engine: Engine) -> None:
+    with db.engine_for_long_statements() as own, own.connect() as connection:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "1h"
     with engine.connect() as connection:
         limit = connection.execute(text("SHOW statement_timeout")).scalar()

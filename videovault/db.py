@@ -118,12 +118,21 @@ def _make_postgres_engine(url: URL, *, long_statements: bool) -> Engine:
     return made
 
 
-def lift_time_limit(connection: Connection) -> None:
-    """Allow statements that take long, such as those of a migration, until ``connection`` is closed."""
-    driver_connection: Any = connection.connection.driver_connection
-    if connection.dialect.name == "postgresql":
-        driver_connection.lift_time_limit()
-        connection.detach()  # so that it does not return to the pool
+@contextmanager
+def engine_for_long_statements() -> Iterator[Engine]:
+    """For statements that take long, such as those of a migration. Its connections are closed at the end of the block."""
+    if not is_postgres():
+        yield engine()
+        return
+    made = make_engine(settings().database_dsn, long_statements=True)
+    try:
+        yield made
+    finally:
+        made.dispose()
+
+
+def is_postgres() -> bool:
+    return engine().dialect.name == "postgresql"
 
 
 @contextmanager
@@ -240,29 +249,27 @@ def keep_newest(session: Session, age: Any, max_rows: int, *rows: ColumnElement[
 
 def migrate() -> None:
     """Migrate the database to this version's tables; processes that start together take turns."""
-    with _migration_lock():
+    with engine_for_long_statements() as migrating, _migration_lock(migrating):
         if schema_behind():
             from alembic import command  # takes 10 MB and 200 ms, which only a first start needs
             from alembic.config import Config
 
             command.upgrade(Config(str(ALEMBIC_INI)), "head")
-        with engine().begin() as connection:
+        with migrating.begin() as connection:
             if not counters.are_installed(connection):  # of a restored database
                 counters.install(connection)
-        search_index.install(engine())
+        search_index.install(migrating)
 
 
 @contextmanager
-def _migration_lock() -> Iterator[None]:
-    url = engine().url
-    if url.get_backend_name() == "sqlite":
-        with directory_lock(Path(url.database or "").absolute().parent, MIGRATION_SECONDS):
+def _migration_lock(migrating: Engine) -> Iterator[None]:
+    if not is_postgres():
+        with directory_lock(Path(engine().url.database or "").absolute().parent, MIGRATION_SECONDS):
             yield
         return
     # Without a transaction: a migration that creates an index concurrently waits for all of them to end, and so it would
     # for a statement that waits for the lock.
-    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lift_time_limit(connection)
+    with migrating.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         _lock_for_migration(connection)
         try:
             yield

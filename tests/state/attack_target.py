@@ -284,6 +284,8 @@ def _belongs(table: str, row: Row, own: set[str]) -> bool:
     """Whether all users and videos named in the row are in ``own``."""
     named = {row[name] for name in NAMING if row.get(name)}
     named |= {row["id"]} if table in ("users", "videos") else set()
+    if table == "counters":  # the totals count the owner's videos, too
+        return row["scope"] in own or row["scope"].startswith("total-")
     if table == "deliveries" and not named:  # an order for a script, which is no video yet
         named = {json.loads(row["body"]).get("email")}
     return bool(named) and named <= own

@@ -69,7 +69,8 @@ async def wait_until_ready(child: ChildProcess) -> None:
     if child.port is None:
         return
     try:
-        await asyncio.wait_for(_accepting(child.port), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            await _accepting(child.port)
     except TimeoutError as error:
         raise ConfigurationError(
             f"{child.name} did not accept connections on 127.0.0.1:{child.port} within {READY_SECONDS:.0f} s. "
@@ -185,7 +186,10 @@ async def _stop(process: Process, child: ChildProcess) -> None:
         process.terminate()
     _stopping.add(process)
     try:
-        await asyncio.wait_for(process.wait(), child.grace)
+        async with asyncio.timeout(
+            child.grace
+        ):  # wait_for loses a cancellation if the process ends meanwhile
+            await process.wait()
     except TimeoutError:
         log.warning("%s did not stop within %.0f s and is killed.", child.name, child.grace)
     finally:

@@ -9,10 +9,11 @@ from tests.support.database_outage import database_away
 
 pytestmark = pytest.mark.thorough
 
-# These need no database, or report on it; without a mail server there is nothing to request.
+# These need no database, or report on it; without a mail server there is nothing to request, without a token no metrics.
 OTHERS = {
     "GET /healthz": "200",
     "GET /readyz": "503",
+    "GET /metrics": "401",
     "POST /api/auth/forgot": "200",
     f"POST /api/auth/forgot{FORM}": "/forgot?done=sent",
 }

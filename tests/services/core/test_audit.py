@@ -189,7 +189,7 @@ def _written() -> set[str]:
     """The kinds in every ``Event(kind=…)`` ``record_hourly(…, kind)`` and ``_audit(…, kind)`` of the product."""
     kinds: set[str] = set()
     constants = {"SHARED": "shared", "UNSHARED": "unshared", "TAGGED": "tagged", "SWAPPED": "object_swapped"}
-    constants |= {"KEY_REPLACED": "key_replaced", "REBUILT": "rebuilt"}
+    constants |= {"KEY_REPLACED": "key_replaced", "REBUILT": "rebuilt", "CHANGED": "installation_changed"}
     for source in (file.read_text() for file in ROOT.rglob("*.py")):
         if not any(call in source for call in ("Event(", "record_hourly(", "_audit(")):
             continue

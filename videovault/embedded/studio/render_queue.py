@@ -271,7 +271,8 @@ async def _render(video: VideoRequest, path: Path) -> float:
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
         request = video.model_dump_json(by_alias=True).encode()
-        output, errors = await asyncio.wait_for(process.communicate(request), RENDER_SECONDS)
+        async with asyncio.timeout(RENDER_SECONDS):
+            output, errors = await process.communicate(request)
     finally:
         if process.returncode is None:
             process.kill()

@@ -108,9 +108,8 @@ class AdminSystemState(AdminState):
         if not caller.is_admin:
             return
         try:
-            probe = await asyncio.wait_for(
-                run_in_io_pool(admin_checks.start_browser_check, caller), BROWSER_SECONDS
-            )
+            async with asyncio.timeout(BROWSER_SECONDS):
+                probe = await run_in_io_pool(admin_checks.start_browser_check, caller)
         except (StorageError, TimeoutError):
             async with self:
                 self._show(admin_checks.browser_untested())
@@ -119,7 +118,8 @@ class AdminSystemState(AdminState):
         try:
             async with self:
                 self._probe_key, self.probe_url = probe.key, probe.url
-            arrived = await asyncio.wait_for(answer, BROWSER_SECONDS)
+            async with asyncio.timeout(BROWSER_SECONDS):
+                arrived = await answer
         except TimeoutError:
             arrived = False
         finally:
