@@ -1,5 +1,6 @@
 """The queue in SQLite: an enqueued task starts at once, in whatever process a thread waits for it."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,18 @@ def test_an_enqueue_succeeds_when_thousands_of_wake_ups_are_pending(storage: Wak
 def test_the_pipe_is_private(file: Path, storage: WakingSqliteStorage) -> None:
     del storage
     assert Path(f"{file}{SUFFIX}").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_to_another_pipe_is_not_used(file: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "others")
+    Path(f"{file}{SUFFIX}").symlink_to(tmp_path / "others")
+    storage = WakingSqliteStorage("queue", str(file), read_timeout=0.1)
+    storage.enqueue(b"task")
+    assert storage.dequeue() == b"task"
+    pipe = os.open(tmp_path / "others", os.O_RDWR | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        os.read(pipe, 1)
+    os.close(pipe)
 
 
 def test_without_a_pipe_the_queue_is_polled(file: Path) -> None:

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -121,6 +121,13 @@ def test_a_taken_port_is_named(configure: Configure) -> None:
         configure(WORKER_PORT=other.getsockname()[1])
         with pytest.raises(ConfigurationError, match="Each worker on a machine needs its own WORKER_PORT"):
             HealthServer(Readiness(WORKS, threading.Event()))
+
+
+def test_as_many_silent_callers_as_there_are_connections_keep_no_probe_out() -> None:
+    with answering(WORKS) as url, ExitStack() as silent:
+        for _ in range(2 * worker_health.MAX_CONNECTIONS):
+            silent.enter_context(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))))
+        assert httpx.get(f"{url}/healthz", timeout=HANG_SECONDS).status_code == 200
 
 
 def test_callers_that_send_nothing_are_closed_and_keep_no_others_out(monkeypatch: pytest.MonkeyPatch) -> None:

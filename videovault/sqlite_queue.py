@@ -88,12 +88,13 @@ def _open_pipe(path: Path) -> int | None:
     try:
         with suppress(FileExistsError):
             os.mkfifo(path, 0o600)
-        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         log.warning("the queue is polled: no named pipe", file=str(path), reason=error.strerror)
         return None
-    if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+    found = os.fstat(pipe)
+    if stat.S_ISFIFO(found.st_mode) and found.st_uid == os.geteuid():
         return pipe
     os.close(pipe)
-    log.warning("the queue is polled: not a named pipe", file=str(path))
+    log.warning("the queue is polled: not a named pipe of this account", file=str(path))
     return None

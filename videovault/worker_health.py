@@ -112,7 +112,13 @@ class HealthServer(ThreadingTCPServer):
         self.server_close()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
-        return len(self._deadlines) < MAX_CONNECTIONS
+        """End the oldest connection for a new one: refusing the newest would let one client starve all probes."""
+        if len(self._deadlines) >= MAX_CONNECTIONS:
+            oldest, _ = min(list(self._deadlines.items()), key=lambda each: each[1])
+            self._deadlines.pop(oldest, None)
+            with suppress(OSError):  # closed meanwhile
+                oldest.shutdown(socket.SHUT_RDWR)
+        return True
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._deadlines[request] = time.monotonic() + CONNECTION_SECONDS

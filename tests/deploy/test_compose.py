@@ -17,7 +17,15 @@ from videovault.config import Settings
 
 OWN_ROLES = {"migrate", "bucket", "app", "worker"}
 # Of compose.yaml itself.
-VARIABLES = {"VIDEOVAULT_TAG", "POSTGRES_PASSWORD", "DOMAIN", "OUTSIDE_SUBNET", "S3_PORT", "WORKER_PORT"}
+VARIABLES = {
+    "VIDEOVAULT_TAG",
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+    "DOMAIN",
+    "OUTSIDE_SUBNET",
+    "S3_PORT",
+    "WORKER_PORT",
+}
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)([-:?][^}]*)?\}")
 TEXT = (ROOT / "compose.yaml").read_text()
 SETTING_NAMES = {name.upper() for name in Settings.model_fields}
@@ -80,6 +88,12 @@ def test_nothing_is_published_beyond_this_host_but_the_proxy(compose: dict[str, 
     for name in ("postgres", "redis"):
         assert compose["services"][name]["networks"] == ["inside"]
     assert compose["networks"]["inside"]["internal"] is True
+
+
+def test_what_has_no_login_answers_in_its_container_only(compose: dict[str, Any]) -> None:
+    store, redis = compose["services"]["s3"]["command"].split(), compose["services"]["redis"]["command"]
+    assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0"} <= set(store)
+    assert "--requirepass ${REDIS_PASSWORD" in redis
 
 
 def test_a_worker_may_finish_a_webhook_before_it_is_killed(compose: dict[str, Any]) -> None:

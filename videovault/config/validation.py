@@ -84,8 +84,12 @@ def _http_url(value: str) -> str:
 
 def _url_with_scheme(*schemes: str) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if value and urlsplit(value).scheme not in schemes:
+        parts = urlsplit(value)
+        if value and parts.scheme not in schemes:
             raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        # Drivers read such a password, but what splits the URL here does not: it would be shown as part of the host.
+        if parts.scheme != "sqlite" and "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError("has a #, ? or / in its user or password: write %23, %3F or %2F")
         return value
 
     return check

@@ -1,6 +1,5 @@
 """Serves the kept files of earlier pages beside those of the current ones."""
 
-import re
 from pathlib import Path
 
 from reflex.utils.precompressed_staticfiles import PrecompressedStaticFiles
@@ -11,7 +10,6 @@ from videovault.embedded import frontend
 from videovault.embedded.kept_pages import kept_versions
 
 ENCODINGS = ("brotli", "gzip")
-FILE = re.compile(rf"/{frontend.ASSETS}/[\w.-]+")
 
 
 class PreviousAssets:
@@ -19,16 +17,25 @@ class PreviousAssets:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._current = frontend.web_dir() / frontend.PAGES
+        self._version_by_file = _version_by_file()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        version = self._version_with(scope["path"]) if scope["type"] == "http" else None
+        version = self._version_by_file.get(scope["path"]) if scope["type"] == "http" else None
         app = PrecompressedStaticFiles(directory=version, encodings=ENCODINGS) if version else self.app
         await app(scope, receive, send)
 
-    def _version_with(self, path: str) -> Path | None:
-        """The folder of the version that has the file; None if the current one has it, or none."""
-        if not FILE.fullmatch(path) or (self._current / path[1:]).exists():
-            return None
-        kept = kept_versions(settings().data_dir)
-        return next((version for version in kept if (version / path[1:]).exists()), None)
+
+def _version_by_file() -> dict[str, Path]:
+    """The folder of a version with each file that the current pages lack, by the file's path.
+
+    Read once, at the start, before which the pages are built.
+    """
+    found: dict[str, Path] = {}
+    for version in kept_versions(settings().data_dir):
+        for file in _files(version):
+            found.setdefault(file, version)
+    return {file: found[file] for file in found.keys() - _files(frontend.web_dir() / frontend.PAGES)}
+
+
+def _files(pages: Path) -> set[str]:
+    return {f"/{frontend.ASSETS}/{file.name}" for file in (pages / frontend.ASSETS).glob("*")}

@@ -5,16 +5,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from reflex_base.utils.exceptions import LockExpiredError
-from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from videovault import db, logs
+from videovault.config import settings
 
 # Together less than the 3 seconds within which pages show an outage.
 PERIOD_SECONDS, ANSWER_SECONDS = 0.7, 1.5
@@ -23,6 +25,15 @@ OUTAGE_ERRORS = (
     *(OperationalError, InterfaceError, NoFreeConnection),
     *(RedisConnectionError, RedisTimeoutError, LockExpiredError),
 )
+
+
+def is_outage_error(error: BaseException) -> bool:
+    """Whether what failed may succeed after an outage; other errors of the database are faults of the code."""
+    if isinstance(error, SQLAlchemyError):
+        return db.is_unavailable(error)
+    return isinstance(error, OUTAGE_ERRORS)
+
+
 Probe = Callable[[], Awaitable[Any]]
 log = logs.get(__name__)
 _probe_thread = ThreadPoolExecutor(1, thread_name_prefix="outages")
@@ -128,8 +139,14 @@ async def ask_database() -> None:
 
 
 def _select_one() -> None:
-    with db.engine().connect() as connection:
+    with _probe_engine(settings().database_dsn).connect() as connection:
         connection.execute(select(1))
+
+
+@lru_cache(maxsize=1)
+def _probe_engine(dsn: str) -> Engine:
+    """A connection of its own: a pool whose connections are all in use is no outage."""
+    return db.make_engine(dsn)
 
 
 async def _ignore(_is_outage: bool) -> None:

@@ -28,7 +28,7 @@ from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
 from videovault.state.background import BatchedCache, run_in_db_pool
 from videovault.state.open_tabs import open_tabs
-from videovault.state.outages import OUTAGE_ERRORS, monitor
+from videovault.state.outages import is_outage_error, monitor
 from videovault.state.view_models import VideoNotice
 
 HOME = "/create"
@@ -233,7 +233,7 @@ def storage_key(owner: str, name: str) -> str:
 
 def on_server_error(exception: Exception) -> EventSpec | None:
     """Log an unexpected exception of a handler and tell the user."""
-    if isinstance(exception, OUTAGE_ERRORS):
+    if is_outage_error(exception):
         return _on_outage(exception)
     place = _raised_at(exception)
     if _tracebacks.is_due(place):

@@ -238,6 +238,8 @@ def _of_data_dir() -> str:
 
 def _endpoint(url: str) -> str:
     url = url or os.environ.get("AWS_ENDPOINT_URL", "")  # boto3's own, which it falls back to
+    if url and urlsplit(url).scheme not in ("http", "https"):
+        raise ConfigurationError("AWS_ENDPOINT_URL must begin with http:// or https://.")
     return _place(url) if url else AWS
 
 
