@@ -124,6 +124,23 @@ def test_every_migration_can_be_downgraded(alembic_config: Config) -> None:
     assert tables() == TABLES
 
 
+def test_a_database_with_videos_gets_counters_and_usable_indexes(alembic_config: Config) -> None:
+    db.migrate()
+    with db.transaction() as session:
+        session.add(models.User(id="u", email="a@example.com", password_hash="-"))
+        session.flush()
+        ready = models.Status.READY
+        session.add(models.Video(id="v", owner_id="u", title="Bread", sealed_key="", status=ready, size=7))
+    command.downgrade(alembic_config, "0022")
+    db.migrate()
+    with db.reading() as session:
+        counted = session.get_one(models.Counter, "u")
+        assert (counted.ready, counted.ready_bytes) == (1, 7)
+        if db.is_postgres():
+            invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+            assert session.connection().scalar(text(invalid)) == 0
+
+
 def test_rows_survive_a_repeated_migration() -> None:
     db.migrate()
     with db.transaction() as session:

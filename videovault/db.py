@@ -49,7 +49,7 @@ POOL_SECONDS = 10.0  # to wait for a connection while all are in use
 # How long a read waits for the lock to write beside it: an audit entry, and a last-seen time.
 AUDIT_LOCK_SECONDS, LAST_SEEN_LOCK_SECONDS = 2.0, 0.25
 MIGRATION_LOCK = "migrate"
-# How long a process waits for another one that migrates: indexes of a million rows take about one minute.
+# How long a process waits for another one that migrates: indexes of a million rows take two to three minutes.
 MIGRATION_SECONDS = 600.0
 ALEMBIC_INI = Path(__file__).parent.parent / "alembic.ini"
 POSTGRES_DISK_FULL = "53100"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from videovault import counters
+from videovault.postgres import LONG_STATEMENT_SECONDS
 
 revision = "0023"
 down_revision = "0022"
@@ -69,6 +70,8 @@ def upgrade() -> None:
     is_used = connection.scalar(sa.text("SELECT 1 FROM videos LIMIT 1")) is not None
     if connection.dialect.name == "postgresql" and is_used:
         with op.get_context().autocommit_block():  # commits what is above
+            # It waits for every older transaction, such as a backup's, and blocks nobody meanwhile.
+            op.execute(f"SET lock_timeout = '{LONG_STATEMENT_SECONDS:.0f}s'")
             _drop_unfinished_indexes()
             _create_indexes("lower(title)", "INDEX CONCURRENTLY")
     elif connection.dialect.name == "postgresql":

@@ -10,7 +10,7 @@ from typing import get_args
 from videovault.clock import utcnow
 from videovault.db import reading
 from videovault.models import Channel
-from videovault.services.admin import audit_log, statistics, users, videos
+from videovault.services.admin import audit_log, metrics, statistics, users, videos
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
 from videovault.services.admin.videos import VideosQuery
 from videovault.services.core import quota
@@ -93,6 +93,7 @@ def periodic() -> Iterator[tuple[str, Act]]:
     yield "polling", polling.due_video_ids
     yield "playable copies", partial(playable_copy.make_next, stopping=lambda: False)
     yield "worker registry", lease.WorkerRegistration(1).beat
+    yield "metrics", metrics._read_installation
     yield "claim", scheduler.claim
     yield "next in the queue", scheduler.next_queued
     yield "next order", scheduler.next_unrequested

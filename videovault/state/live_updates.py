@@ -19,7 +19,7 @@ from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
-from videovault.state.outages import OUTAGE_ERRORS, monitor
+from videovault.state.outages import OUTAGE_ERRORS, is_outage_error, monitor
 from videovault.state.session import SESSION_SECONDS, SessionState, signed_in
 from videovault.state.view_models import VideoNotice, VideoProgress
 
@@ -214,6 +214,8 @@ class ProgressState(SessionState):
                     yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.show_new]
                 last = updates
                 caller = await self._caller()
-            except OUTAGE_ERRORS:
+            except OUTAGE_ERRORS as error:
+                if not is_outage_error(error):
+                    raise
                 await monitor.wait_for_end()
                 last = None

@@ -26,19 +26,20 @@ from videovault.metrics import (
 )
 from videovault.models import CopyState, Status, Video
 from videovault.services.admin.health import SharedRun
+from videovault.services.core.lifecycle import in_status
 from videovault.services.transfer import lease
 
 CACHE_SECONDS = 5.0
 TIMEOUT_SECONDS = 2.0
 MAX_COUNTED = 10_000  # per stage, so that no scrape reads more of an index
 
-UNORDERED = (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_(None)
+UNORDERED = in_status(Status.GENERATING) & col(Video.requested_at).is_(None)
 STAGES: Mapping[str, ColumnElement[bool]] = {
     "unordered": UNORDERED,
-    "generating": (col(Video.status) == Status.GENERATING) & col(Video.requested_at).is_not(None),
-    "queued": col(Video.status) == Status.QUEUED,
-    "storing": col(Video.status) == Status.STORING,
-    "deleting": col(Video.status) == Status.DELETING,
+    "generating": in_status(Status.GENERATING) & col(Video.requested_at).is_not(None),
+    "queued": in_status(Status.QUEUED),
+    "storing": in_status(Status.STORING),
+    "deleting": in_status(Status.DELETING),
     "copying": col(Video.copy_state).in_((CopyState.DUE, CopyState.MAKING)),
 }
 log = logs.get(__name__)
