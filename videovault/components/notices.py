@@ -67,6 +67,7 @@ def connection_notice() -> rx.Component:
             _waiting("Connection lost. We are reconnecting, and your videos continue in the meantime."),
             rx.cond(SessionState.is_waiting, _waiting(wording.WAITING_FOR_SERVER)),
         ),
+        class_name="connection",
         role="status",
     )
 

@@ -19,7 +19,7 @@ from videovault import db, logs
 from videovault.config import settings
 
 # Together less than the 3 seconds within which pages show an outage.
-PERIOD_SECONDS, ANSWER_SECONDS = 0.7, 1.5
+PERIOD_SECONDS, ANSWER_SECONDS = 0.7, 2.0
 RETRY_SECONDS = 0.3  # between probes during an outage
 OUTAGE_ERRORS = (
     *(OperationalError, InterfaceError, NoFreeConnection),
