@@ -74,7 +74,6 @@ def worker(_options: argparse.Namespace) -> None:
     raise_open_file_limit()
     start.check_restore_finished(settings())
     start.wait_for_schema()
-    start.check_keys()
     start.join_as_worker()
     process.run()
 
@@ -249,6 +248,7 @@ def backup(options: argparse.Namespace) -> int:
 
     if options.verify:
         return command.verify(options.folder)
+    command.check_installation()
     with s3_for_commands.s3_available():
         return command.save(options.folder)
 

@@ -16,15 +16,17 @@ from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import s3_proxy
 from tests.support.small_disk import small_disk
 from videovault import installation as installation_file
+from videovault import worker
 from videovault.__main__ import main
 from videovault.commands import doctor
 from videovault.config import settings
 from videovault.db import transaction
+from videovault.gateways import queue_tables
 from videovault.gateways.storage import Storage
 from videovault.models import Status
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
-from videovault.services.maintenance import keys
+from videovault.services.maintenance import identity, keys
 
 OTHER_KEY = "Q0c9vX2mT7rLw4ZbN8yKd1Hs6FgJ5uEa"
 
@@ -76,6 +78,31 @@ def test_sound_installation_has_nothing_broken(moto_s3: Storage, in_use: Path, e
     found = examine()
     assert (found.status, found.broken) == (doctor.STATUS["ok"], set())
     assert {found[name]["state"] for name in ("database", "secret-key", "storage", "data-dir")} == {"ok"}
+
+
+def test_settings_of_another_installation_are_named(moto_s3: Storage, in_use: Path, examine: Examine) -> None:
+    del moto_s3, in_use
+    assert "None are recorded yet" in examine()["installation"]["found"]
+    identity.record(identity.Role.APP)
+    assert examine()["installation"]["state"] == "ok"
+    other = examine(AWS_S3_BUCKET_NAME="others")["installation"]
+    assert other["state"] == "broken"
+    assert "AWS_S3_BUCKET_NAME: the installation uses" in other["found"]
+    assert "identity --accept" in other["advice"]
+
+
+def test_a_database_without_tables_needs_a_migration(
+    moto_s3: Storage, installation: Path, examine: Examine
+) -> None:
+    del moto_s3
+    folder = installation / "fresh"
+    folder.mkdir()
+    (folder / "videovault.db").touch()
+    found = examine(DATA_DIR=folder)
+    assert found["database"]["state"] == "broken"
+    assert "python -m videovault migrate" in found["database"]["advice"]
+    skipped = ("secret-key", "installation", "queue", "workers", "copies", "failures")
+    assert {found[name]["state"] for name in skipped} == {"skipped"}
 
 
 def test_fresh_folder_is_neither_needed_nor_created(installation: Path, examine: Examine) -> None:
@@ -161,6 +188,44 @@ def test_invalid_settings_are_reported_as_json_too(
     assert [check["name"] for check in said["checks"]] == ["settings"]
     assert "PORT" in said["checks"][0]["found"]
     settings.cache_clear()
+
+
+# It changes nothing.
+
+
+def test_jobs_are_counted_without_changing_the_queue(
+    moto_s3: Storage, in_use: Path, examine: Examine
+) -> None:
+    del moto_s3
+    worker.enqueue("a video")
+    queue = worker.queue().huey
+    assert "1 jobs are waiting" in examine()["queue-connection"]["found"]
+    queue.storage.close()
+    (in_use / "queue.db-wake").unlink()
+    before = {path.name: path.stat().st_ino for path in in_use.iterdir() if path.name.startswith("queue")}
+    assert "1 jobs are waiting" in examine()["queue-connection"]["found"]
+    assert before == {path.name: path.stat().st_ino for path in in_use.iterdir() if path.name in before}
+    assert not (in_use / "queue.db-wake").exists()
+
+
+def test_a_damaged_queue_is_kept(moto_s3: Storage, in_use: Path, examine: Examine) -> None:
+    del moto_s3
+    (in_use / "queue.db").write_bytes(b"damaged" * 1000)
+    found = examine()["queue-connection"]
+    assert (found["state"], "not a database" in found["found"]) == ("broken", True)
+    assert "rebuilds it" in found["advice"]
+    assert (in_use / "queue.db").read_bytes() == b"damaged" * 1000
+
+
+def test_missing_tables_of_a_queue_in_postgres_are_reported(
+    moto_s3: Storage, in_use: Path, examine: Examine, postgres_url: str
+) -> None:
+    del moto_s3, in_use
+    url = postgres_url.replace("+psycopg", "")
+    found = examine(QUEUE_URL=url)["queue-connection"]
+    assert (found["state"], found["found"]) == ("broken", "its tables are missing")
+    assert "python -m videovault migrate" in found["advice"]
+    assert queue_tables.problem(url) == "its tables are missing"
 
 
 # What a second machine needs.

@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import select
 
 from tests.support.app import free_port
 from tests.support.installation import Configure, forget
@@ -20,9 +21,9 @@ from tests.support.keys import ONE_KEY
 from videovault import data_dir, db, logs, security
 from videovault.__main__ import main
 from videovault.config import settings
-from videovault.db import transaction
+from videovault.db import reading, transaction
 from videovault.embedded import web_server
-from videovault.models import InstallationFact, Status
+from videovault.models import InstallationFact, KeyCanary, Status
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
 from videovault.services.maintenance import identity, keys
@@ -176,13 +177,25 @@ def test_rows_beside_an_empty_store_are_refused(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("in_use")
-@pytest.mark.parametrize("command", [["run"], ["worker"], ["create-admin"], ["reconcile"]])
+@pytest.mark.parametrize(
+    "command", [["run"], ["worker"], ["create-admin"], ["reconcile"], ["backup", "backup"]]
+)
 def test_another_bucket_is_refused(start: Start, command: list[str]) -> None:
     identity.record(identity.Role.APP)
     done = start(*command, AWS_S3_BUCKET_NAME="others")
     assert done.returncode == 2
     assert "AWS_S3_BUCKET_NAME: the installation uses the embedded S3, this process others." in done.stderr
     assert "identity --accept" in done.stderr
+    assert not Path("backup").exists()
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_refused_worker_leaves_no_key_behind(start: Start) -> None:
+    identity.record(identity.Role.APP)
+    done = start("worker", AWS_S3_BUCKET_NAME="others", SECRET_KEY=ONE_KEY)
+    assert "AWS_S3_BUCKET_NAME: the installation uses" in done.stderr
+    with reading() as session:
+        assert session.exec(select(KeyCanary)).all() == []
 
 
 @pytest.mark.usefixtures("in_use")

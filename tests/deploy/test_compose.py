@@ -1,6 +1,7 @@
 """compose.yaml is valid, knows only settings that exist, and lets nothing in but the proxy."""
 
 import importlib.util
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -23,6 +24,8 @@ VARIABLES = {
     "REDIS_PASSWORD",
     "DOMAIN",
     "OUTSIDE_SUBNET",
+    "PROXY_ADDRESS",
+    "TRANSFERS_AT_ONCE",
     "S3_PORT",
     "WORKER_PORT",
 }
@@ -99,6 +102,29 @@ def test_what_has_no_login_answers_in_its_container_only(compose: dict[str, Any]
 def test_a_worker_may_finish_a_webhook_before_it_is_killed(compose: dict[str, Any]) -> None:
     seconds = int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
     assert seconds > Settings.model_fields["webhook_timeout_seconds"].default
+
+
+def test_forwarded_headers_are_believed_from_the_proxy_only(compose: dict[str, Any]) -> None:
+    """Not from the gateway, from which every process of the host arrives."""
+    trusted = compose["services"]["app"]["environment"]["FORWARDED_ALLOW_IPS"]
+    address = compose["services"]["proxy"]["networks"]["outside"]["ipv4_address"]
+    assert trusted == f"${{FORWARDED_ALLOW_IPS:-{address}}}"
+    subnet = compose["networks"]["outside"]["ipam"]["config"][0]["subnet"]
+    network = ipaddress.ip_network(default_of(subnet))
+    assert ipaddress.ip_address(default_of(address)) in network
+    gateway = str(network[1])
+    assert default_of(address) != gateway
+    for file in ("docs/deploying.md", "deploy/compose.env.example"):
+        assert f"FORWARDED_ALLOW_IPS={gateway}" in (ROOT / file).read_text()
+
+
+def default_of(variable: str) -> str:
+    return variable.partition(":-")[2].removesuffix("}")
+
+
+def test_settings_of_the_app_do_not_stop_a_worker(compose: dict[str, Any]) -> None:
+    """WORKERS may be 0 in the file that both read."""
+    assert compose["services"]["worker"]["command"] == ["worker", "--concurrency", "${TRANSFERS_AT_ONCE:-4}"]
 
 
 def test_roles_wait_for_the_migrations(compose: dict[str, Any]) -> None:

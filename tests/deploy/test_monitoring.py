@@ -110,6 +110,21 @@ def test_the_dashboard_shows_every_metric() -> None:
     assert missing == []
 
 
+def test_prometheus_scrapes_what_compose_starts() -> None:
+    (job,) = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    port_of = {"app": "PORT", "worker": "WORKER_PORT"}
+    scraped = {name: target["port"] for target in job["dns_sd_configs"] for name in target["names"]}
+    assert scraped == {name: services[name]["environment"][port] for name, port in port_of.items()}
+    for name in port_of:
+        assert "outside" in services[name]["networks"]
+        assert services[name]["environment"]["METRICS_TOKEN"] == "${METRICS_TOKEN:-}"
+    # All addresses: that of Prometheus' network, and the loopback one of deploy/healthcheck.py.
+    assert services["worker"]["environment"]["WORKER_HOST"] == "0.0.0.0"  # noqa: S104 - compared, not bound
+    token = job["authorization"]["credentials_file"]
+    assert f":{token}:ro" in (ROOT / "docs" / "monitoring.md").read_text()
+
+
 def test_panels_neither_overlap_nor_share_ids() -> None:
     ids = [panel["id"] for panel in panels()]
     assert len(set(ids)) == len(ids)

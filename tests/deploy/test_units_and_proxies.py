@@ -66,6 +66,15 @@ def test_units_start_a_role_and_wait_for_its_end(unit: Path) -> None:
         assert int(stop[1]) > Settings.model_fields["webhook_timeout_seconds"].default
 
 
+def test_a_worker_has_a_number_of_its_own() -> None:
+    """WORKERS may be 0 in a file that the app shares."""
+    text = (ROOT / "deploy" / "systemd" / "videovault-worker.service").read_text()
+    name = re.search(r"--concurrency \$\{(\w+)\}", text)
+    assert name
+    assert name[1].lower() not in Settings.model_fields
+    assert re.search(rf"^Environment={name[1]}=[1-9]\d*$", text, re.MULTILINE)
+
+
 @needs_nginx
 def test_nginx_accepts_the_example(tmp_path: Path) -> None:
     certificates(tmp_path, "videos.example.com")

@@ -4,14 +4,24 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from sqlalchemy import inspect
+
+from videovault import db
 from videovault.commands.output import console, plain
 from videovault.formatting import format_size
+from videovault.services.maintenance import identity
 from videovault.services.maintenance.backup.restore import Restored, restore_backup
 from videovault.services.maintenance.backup.save import Findings, save_backup, verify_backup
 
 COMPLETE, PROBLEMS = 0, 1
 KEY_IN_SETTINGS = "SECRET_KEY comes from the settings and is not in the backup: keep it elsewhere. The backup is useless without it."
 KEY_IN_BACKUP = "The backup holds the secret key of the installation: anyone who can read the folder can open everything in it."
+
+
+def check_installation() -> None:
+    """Raises ConfigurationError with another bucket's settings, whose objects are not those of this database."""
+    if inspect(db.engine()).has_table("installation_facts"):  # a backup before an upgrade may lack it
+        identity.check(identity.Role.COMMAND)
 
 
 def save(folder: Path) -> int:

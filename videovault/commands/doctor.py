@@ -1,14 +1,17 @@
 """Output of `python -m videovault doctor`: what this installation depends on, and what is wrong with it."""
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from videovault.commands.output import console, plain
 from videovault.config import settings
 from videovault.errors import ConfigurationError
+from videovault.gateways import queue_tables
 from videovault.services.maintenance import doctor
 from videovault.services.maintenance.doctor import Circumstances, Finding, State
 
@@ -57,9 +60,28 @@ def _findings(
 
 
 def _jobs_waiting() -> int:
-    from videovault.worker import queue
+    """Changes nothing, while opening a queue creates its tables and drops a damaged file."""
+    from videovault import worker
 
-    return int(queue().huey.pending_count())
+    dsn = settings().queue_dsn
+    if dsn.startswith("sqlite"):
+        return _count_jobs(Path(dsn.removeprefix("sqlite:///")), worker.NAME)
+    if problem := queue_tables.problem(dsn):
+        raise ConfigurationError(problem)
+    return int(worker.queue().huey.pending_count())
+
+
+def _count_jobs(file: Path, queue: str) -> int:
+    """Raises sqlite3.DatabaseError for a damaged file."""
+    if not file.exists():
+        return 0
+    # Without a log no process has it open, and reading it would create one.
+    mode = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'task'").fetchone():
+            return 0
+        row = connection.execute("SELECT count(*) FROM task WHERE queue = ?", (queue,)).fetchone()
+        return int(row[0])
 
 
 def _lines(finding: Finding) -> Iterator[str]:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -125,22 +126,33 @@ def wait_for_schema() -> None:
 
 def check_keys() -> None:
     """Raises ConfigurationError when the keys do not open the database, or it is unavailable."""
-    try:
-        keys.verify_keys()
-    except SQLAlchemyError as error:
-        raise ConfigurationError(
-            f"{_describe(error)} Check DATABASE_URL, or run `{MIGRATE_COMMAND}` first."
-        ) from error
+    _check_keys(keys.verify_keys)
 
 
 def join_as_worker() -> None:
-    """Raises ConfigurationError when this worker's settings are not those of the installation."""
+    """Raises ConfigurationError when this worker's key or settings are not those of the installation.
+
+    A worker that is refused has recorded nothing, and only a worker of a local database may give it its first key.
+    """
+    is_shared = not settings().database_dsn.startswith("sqlite")
+    _check_keys(partial(keys.compare_keys, is_shared=is_shared))
     identity.check(identity.Role.WORKER)
-    if not identity.is_recorded() and not settings().database_dsn.startswith("sqlite"):
+    if is_shared and not identity.is_recorded():
         from videovault.services.maintenance import startup_check  # loads boto3
 
         startup_check.check_newest_video_is_stored()
     identity.record(identity.Role.WORKER)
+    if not is_shared:
+        check_keys()
+
+
+def _check_keys(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except SQLAlchemyError as error:
+        raise ConfigurationError(
+            f"{_describe(error)} Check DATABASE_URL, or run `{MIGRATE_COMMAND}` first."
+        ) from error
 
 
 def _create_queue_tables() -> None:

@@ -169,6 +169,23 @@ def test_second_machine_with_another_key_is_refused_before_the_first_account(con
         keys.verify_keys()
 
 
+def test_a_worker_of_a_shared_database_adds_no_key(configure: Configure) -> None:
+    with pytest.raises(ConfigurationError, match="no secret key yet, and SECRET_KEY is not set here"):
+        keys.compare_keys(is_shared=True)
+    assert not (settings().data_dir / "installation.json").exists()
+    configure(SECRET_KEY=ONE_KEY)
+    keys.compare_keys(is_shared=True)
+    assert canaries() == []
+
+
+@pytest.mark.usefixtures("known")
+def test_a_worker_with_another_key_is_refused(configure: Configure) -> None:
+    configure(SECRET_KEY=ONE_KEY)
+    for is_shared in (True, False):
+        with pytest.raises(ConfigurationError, match="not the one that this database was used with"):
+            keys.compare_keys(is_shared=is_shared)
+
+
 def test_concurrent_starts_add_one_canary() -> None:
     assert settings().sealing_keys
     with ThreadPoolExecutor(4) as pool:

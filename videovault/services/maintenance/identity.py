@@ -19,6 +19,7 @@ from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import ConfigurationError
+from videovault.installation import FILE_NAME
 from videovault.models import Event, InstallationFact, Video
 
 BUCKET, ENDPOINT, QUEUE, GENERATOR, VERSION = "bucket", "endpoint", "queue", "generator", "version"
@@ -88,6 +89,15 @@ def recorded() -> dict[str, str]:
 
 def is_recorded() -> bool:
     return BUCKET in recorded()
+
+
+def can_be_named() -> bool:
+    """Whether ``check`` creates nothing: without an installation.json, it makes one to name the parts of this machine."""
+    chosen = settings()
+    has_own = (
+        chosen.uses_embedded_s3 or chosen.queue_dsn.startswith("sqlite") or chosen.video_webhook_url is None
+    )
+    return not has_own or _is_database_in_data_dir() or (chosen.data_dir / FILE_NAME).exists()
 
 
 def check(role: Role) -> None:
@@ -227,12 +237,18 @@ def _has_local_database() -> bool:
     return settings().database_dsn.startswith("sqlite")
 
 
+def _is_database_in_data_dir() -> bool:
+    chosen = settings()
+    return _has_local_database() and _sqlite_file(chosen.database_dsn).parent == chosen.data_dir.resolve()
+
+
 def _of_data_dir() -> str:
     """Distinguishes the embedded parts of one DATA_DIR from another's, unless the database lies in it too."""
-    chosen = settings()
-    if _has_local_database() and _sqlite_file(chosen.database_dsn).parent == chosen.data_dir.resolve():
+    if _is_database_in_data_dir():
         return ""
-    digest = hashlib.sha256(f"videovault data dir {chosen.installation.s3_access_key}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"videovault data dir {settings().installation.s3_access_key}".encode()
+    ).hexdigest()
     return f" in the DATA_DIR {digest[:8]}"
 
 

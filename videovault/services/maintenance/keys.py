@@ -53,17 +53,29 @@ def verify_keys() -> None:
     Raises ConfigurationError with instructions when one is missing.
     """
     canaries = _read_canaries()
-    if any(is_guessable(old) for old in settings().sealing_keys[1:]):
-        raise ConfigurationError(
-            "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who does so can forge links and reports. "
-            "Run `python -m videovault reseal`, then remove that key from SECRET_KEY_OLD."
-        )
+    _check_old_keys()
     is_noted = any(_is_current(canary) and canary.fingerprint for canary in canaries)
     if is_noted and all(_opens(canary) for canary in canaries):
         return
     with transaction() as session:
         advisory_lock(session, "keys")
         _add_current_canary(session)
+
+
+def compare_keys(*, is_shared: bool) -> None:
+    """Like ``verify_keys``, but changes nothing, so that a process that is refused later leaves no key behind.
+
+    ``is_shared``: other machines use this database, whose first key must not be one that this machine made for itself.
+    """
+    canaries = _read_canaries()
+    if is_shared and not canaries and not settings().secret_key.get_secret_value():
+        raise ConfigurationError(
+            "The installation has no secret key yet, and SECRET_KEY is not set here: set it as the app has it, or start "
+            "the app first."
+        )
+    if not _is_key_missing():
+        _check_old_keys()
+        _check_canaries(canaries)
 
 
 def key_opens() -> bool:
@@ -163,6 +175,14 @@ def _read_canaries() -> Sequence[KeyCanary]:
             f"not set.\n{_remedy()}"
         )
     return canaries
+
+
+def _check_old_keys() -> None:
+    if any(is_guessable(old) for old in settings().sealing_keys[1:]):
+        raise ConfigurationError(
+            "SECRET_KEY_OLD holds a key that is easy to guess, and anyone who does so can forge links and reports. "
+            "Run `python -m videovault reseal`, then remove that key from SECRET_KEY_OLD."
+        )
 
 
 def _add_current_canary(session: Session) -> None:

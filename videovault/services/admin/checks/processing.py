@@ -24,10 +24,6 @@ LOST = ("OBJECT_MISSING", "OBJECT_CHANGED")
 
 
 def database() -> CheckResult:
-    started = time.monotonic()
-    with reading() as session:
-        session.exec(select(User.id).limit(1)).first()
-    seconds = time.monotonic() - started
     try:
         behind = db.schema_behind()
     except ConfigurationError as error:  # an upgrade is under way
@@ -35,6 +31,10 @@ def database() -> CheckResult:
     if behind:
         advice = "Run `python -m videovault migrate`, then start VideoVault again."
         return CheckResult("broken", "Its tables do not match this version of VideoVault.", advice)
+    started = time.monotonic()
+    with reading() as session:
+        session.exec(select(User.id).limit(1)).first()
+    seconds = time.monotonic() - started
     if seconds > SLOW_SECONDS:
         advice = "Look at the load of the database and the network between it and this machine."
         return CheckResult("warning", f"It answers, but only after {round(seconds * 1000):,} ms.", advice)

@@ -13,7 +13,7 @@ from videovault.services.maintenance.doctor.finding import Finding, State
 
 __all__ = ["Circumstances", "Finding", "State", "examine"]
 
-NEED_DATABASE = {"database", "queue", "workers", "copies", "failures"}
+NEED_TABLES = {"queue", "workers", "copies", "failures"}
 NEED_STORE = {"storage", "cors", "clock"}
 
 
@@ -38,8 +38,10 @@ def examine(here: Circumstances) -> Iterator[Finding]:
     has_database = database.state == "ok"
     if has_database:
         yield parts.secret_key()
+        yield parts.installation_settings()
     else:
         yield Finding("secret-key", "Secret key", "skipped", "It is compared with the database.")
+        yield Finding("installation", parts.INSTALLATION, "skipped", "They are compared with the database.")
     queue = parts.queue(here.jobs_waiting)
     yield queue
     yield parts.redis()
@@ -56,11 +58,16 @@ def _looks_shared() -> bool:
 
 def _system_checks(here: Circumstances, *, has_database: bool, has_queue: bool) -> Iterator[Finding]:
     """The checks of the System page, started together."""
-    reasons = {name: _reason_to_skip(name, here, has_database=has_database) for name in checks.applicable()}
+    has_tables = has_database and parts.has_this_schema()
+    has = {"database": has_database} | dict.fromkeys(NEED_TABLES, has_tables)
+    reasons = {
+        name: "It needs the database." if not has.get(name, True) else _reason_to_skip(name, here)
+        for name in checks.applicable()
+    }
     if not has_queue:
         reasons["queue"] = reasons["queue"] or "The queue cannot be used."
     memory: AbstractContextManager[None] = (
-        nullcontext() if has_database else store_capabilities.without_memory()
+        nullcontext() if has_tables else store_capabilities.without_memory()
     )
     with memory:
         running = {
@@ -75,10 +82,8 @@ def _system_checks(here: Circumstances, *, has_database: bool, has_queue: bool) 
                 yield _finding(running[name].result())
 
 
-def _reason_to_skip(name: str, here: Circumstances, *, has_database: bool) -> str:
+def _reason_to_skip(name: str, here: Circumstances) -> str:
     config = settings()
-    if name in NEED_DATABASE and not has_database:
-        return "It needs the database."
     if name == "disk" and not config.data_dir.exists():
         return "There is no DATA_DIR yet."
     if here.is_running:

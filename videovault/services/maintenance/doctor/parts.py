@@ -14,8 +14,8 @@ from videovault import data_dir, db
 from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
 from videovault.formatting import format_size
-from videovault.gateways import http_check, redis_check
-from videovault.services.maintenance import keys
+from videovault.gateways import http_check, queue_tables, redis_check
+from videovault.services.maintenance import identity, keys
 from videovault.services.maintenance.doctor.finding import Finding, State, look_at
 
 MIN_FREE_BYTES = 500 * 1024**2  # as `run` requires of the embedded installation
@@ -26,6 +26,8 @@ PROXY_ADVICE = (
     "Let the proxy pass the Upgrade and Connection headers, by HTTP/1.1 and with the Host header unchanged: "
     "deploy/nginx.conf and deploy/Caddyfile show how."
 )
+INSTALLATION = "Settings of the installation"
+OTHER_SCHEMA = "The tables of the database are of another version, or missing."
 LOOPBACK_HOSTS = {"localhost", "::1", "0.0.0.0"}  # noqa: S104 - compared, not bound
 
 
@@ -78,7 +80,8 @@ def _connect() -> str:
     return f"Connected to {url.database if url.host is None else f'{url.database} at {url.host}'}."
 
 
-def _has_this_schema() -> bool:
+def has_this_schema() -> bool:
+    """Whether the tables of the database are those of this version."""
     try:
         return not db.schema_behind()
     except ConfigurationError:  # of a later version
@@ -88,10 +91,8 @@ def _has_this_schema() -> bool:
 def secret_key() -> Finding:
     """Whether the key opens what the database holds. Needs the database and its tables."""
     name, title = "secret-key", "Secret key"
-    if not _has_this_schema():
-        return Finding(
-            name, title, "skipped", "The tables of the database are of another version, or missing."
-        )
+    if not has_this_schema():
+        return Finding(name, title, "skipped", OTHER_SCHEMA)
     try:
         opens = keys.key_opens()
     except ConfigurationError as error:
@@ -107,6 +108,26 @@ def secret_key() -> Finding:
     return Finding(name, title, "ok", f"This database was used with {source}, or is new.")
 
 
+def installation_settings() -> Finding:
+    """Whether bucket, endpoint and queue are those of the installation. Needs the database and its tables."""
+    name, title = "installation", INSTALLATION
+    if not has_this_schema():
+        return Finding(name, title, "skipped", OTHER_SCHEMA)
+    if not identity.is_recorded():
+        return Finding(
+            name, title, "ok", "None are recorded yet; the first start records those of this machine."
+        )
+    if not identity.can_be_named():
+        found = "There is no DATA_DIR/installation.json yet, which names the embedded parts of this machine."
+        return Finding(name, title, "skipped", found)
+    try:
+        identity.check(identity.Role.COMMAND)
+    except ConfigurationError as error:
+        *found_lines, advice = error.public_message.splitlines()
+        return Finding(name, title, "broken", "\n".join(found_lines) or advice, advice if found_lines else "")
+    return Finding(name, title, "ok", "Bucket, endpoint and queue are those of the installation.")
+
+
 def queue(jobs_waiting: Callable[[], int]) -> Finding:
     name, title = "queue-connection", "Queue connection"
     dsn = settings().queue_dsn
@@ -114,7 +135,7 @@ def queue(jobs_waiting: Callable[[], int]) -> Finding:
         file = Path(dsn.removeprefix("sqlite:///"))
         if not file.exists():
             return Finding(name, title, "skipped", f"There is no {file} yet; the first start creates it.")
-        advice = f"Check the owner and permissions of {file}."
+        advice = f"Check the owner and permissions of {file}. If it is damaged, the next start of a worker rebuilds it."
     else:
         parts = urlsplit(dsn)
         advice = (
@@ -122,6 +143,8 @@ def queue(jobs_waiting: Callable[[], int]) -> Finding:
             f"{f':{parts.port}' if parts.port else ''} and can be reached from this machine, and the user and password "
             "in QUEUE_URL."
         )
+        if queue_tables.is_needed(dsn):
+            advice += " If its tables are missing, run `python -m videovault migrate`."
     return look_at(name, title, lambda: f"Connected; {jobs_waiting():,} jobs are waiting.", advice)
 
 
