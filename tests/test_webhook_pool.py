@@ -3,8 +3,15 @@
 import time
 from threading import Event
 
+import pytest
+from sqlalchemy import event
+
+from tests.support.generator import SCRIPT, Generator
 from tests.support.waiting import HANG_SECONDS
-from videovault.worker import WebhookPool
+from videovault import db, worker
+from videovault.services.accounts import accounts
+from videovault.services.generation import orders
+from videovault.worker import WebhookPool, produce_video
 
 
 def test_only_one_call_per_video_is_queued_or_running() -> None:
@@ -69,3 +76,20 @@ def test_a_hanging_call_is_abandoned() -> None:
     assert not ended.is_set()
     may_end.set()
     assert ended.wait(HANG_SECONDS)
+
+
+@pytest.mark.usefixtures("installation")
+def test_no_generator_is_called_outside_a_pool_that_stops_meanwhile(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker waits only a short time for its other threads."""
+    pool = WebhookPool()
+    pool.start(1)
+    monkeypatch.setattr(worker, "_webhooks", pool)
+    generator.mode = "poll"
+    anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
+    orders.request(anna, {**SCRIPT, "avatar": "Anna"}, enqueue=list)
+    event.listen(db.engine(), "begin", lambda _: pool.stop(0))  # the signal comes while the row is read
+    produce_video("another")
+    assert not pool.is_running
+    assert generator.requests == []

@@ -1,5 +1,7 @@
 """The worker process: generators and mail servers that hang delay nothing else."""
 
+import os
+import select
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.receiver import receiver
 from tests.support.waiting import HANG_SECONDS, eventually
+from videovault.config import HEARTBEAT_FD
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Channel, OutboxMessage, Status, Video
@@ -81,6 +84,34 @@ def test_a_hanging_generator_delays_no_transfer_and_no_polling(
         wait_for(polled, Status.READY)
         assert wait_for(hangs, Status.GENERATING).requested_at
     assert sorted(generator.renders.values()) == [1, 1]
+
+
+@pytest.mark.usefixtures("installation")
+def test_an_embedded_worker_that_waits_for_its_database_sends_heartbeats(
+    configure: Configure, tmp_path: Path
+) -> None:
+    """Its supervisor would kill it otherwise."""
+    configure(DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/away", START_WAIT_SECONDS=3600)
+    heartbeats, written = os.pipe()
+    environment = {**os.environ, HEARTBEAT_FD: str(written)}
+    with (
+        os.fdopen(heartbeats, "rb", buffering=0) as received,
+        subprocess.Popen(
+            [sys.executable, "-m", "videovault", "worker"],
+            cwd=tmp_path,
+            env=environment,
+            pass_fds=(written,),
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        os.close(written)
+        try:
+            assert process.stderr
+            assert any(b"waiting to start" in line for line in process.stderr)
+            assert select.select([received], [], [], HANG_SECONDS)[0]
+            assert received.read(1) == b"."
+        finally:
+            process.kill()
 
 
 @pytest.mark.usefixtures("installation", "moto_s3")

@@ -72,6 +72,7 @@ def worker(_options: argparse.Namespace) -> None:
     from videovault.embedded.process import raise_open_file_limit
 
     raise_open_file_limit()
+    process.start_heartbeats()
     start.check_restore_finished(settings())
     start.wait_for_schema()
     start.join_as_worker()

@@ -116,9 +116,9 @@ REPAIRED = Counter(
 )
 MISSED_HEARTBEATS = Counter(
     "missed_heartbeats",
-    "Heartbeats that the database did not take, of leases and of workers.",
+    "Heartbeats that the database did not take, of leases, of orders and of workers.",
     WORKER,
-    kind=("lease", "worker"),
+    kind=("lease", "order", "worker"),
 )
 LOOP_LAG_SECONDS = Histogram("event_loop_lag_seconds", "Delay of a due timer.", WEB, LAG_SECONDS)
 COUNTED: tuple[Counter | Histogram, ...] = (

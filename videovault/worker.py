@@ -176,13 +176,15 @@ def enqueue(video_id: str) -> None:
 
 def produce_video(video_id: str) -> None:
     """The task; the rows determine what is done."""
+    # Once, and before _stopping: a stop in between must not lead to a call of a generator in this thread.
+    has_pool = _webhooks.is_running
     if _stopping.is_set():
         enqueue(video_id)  # for another worker
         return
-    if _webhooks.is_running and pipeline.awaits_generator(video_id):
+    if has_pool and pipeline.awaits_generator(video_id):
         _webhooks.submit(video_id, partial(pipeline.request_next, enqueue=enqueue))
         return
-    work = pipeline.store_next if _webhooks.is_running else partial(pipeline.produce, video_id)
+    work = pipeline.store_next if has_pool else partial(pipeline.produce, video_id)
     try:
         next_video = work(stopping=_stopping.is_set)
     except DiskFull as error:  # ``repair`` enqueues it again
@@ -190,6 +192,12 @@ def produce_video(video_id: str) -> None:
         return
     if next_video:
         enqueue(next_video)
+
+
+def start_heartbeats() -> None:
+    """Send heartbeats to the supervisor of an embedded worker, from before it waits for its database."""
+    if pipe := os.environ.get(HEARTBEAT_FD):
+        threading.Thread(target=_send_heartbeats, args=(int(pipe),), name="heartbeats", daemon=True).start()
 
 
 def run() -> None:
@@ -211,8 +219,6 @@ def run() -> None:
     for channel in lifecycle.enabled_channels():  # one thread each: a slow mail server delays only mail
         deliver = partial(outbox.deliver_due, channel, stopping=_stopping.is_set)
         _start_periodic(f"notices by {channel}", DELIVER_SECONDS, deliver)
-    if pipe := os.environ.get(HEARTBEAT_FD):
-        threading.Thread(target=_send_heartbeats, args=(int(pipe),), name="heartbeats", daemon=True).start()
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
     try:

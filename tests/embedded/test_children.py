@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -113,8 +114,12 @@ def test_a_stopped_child_has_time_to_finish_its_work(tmp_path: Path) -> None:
     assert done.exists()
 
 
-def test_a_second_signal_ends_a_child_that_is_finishing_its_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_early", [False, True], ids=["while it stops", "while requests end"])
+def test_a_second_signal_ends_a_child_that_is_finishing_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_early: bool
+) -> None:
     """The child ends at once on its second SIGTERM, as the worker does."""
+    monkeypatch.setattr(child_process, "_at_once", threading.Event())
     file = tmp_path / "pids"
     patient = (
         "import signal, time\n"
@@ -131,9 +136,12 @@ def test_a_second_signal_ends_a_child_that_is_finishing_its_work(tmp_path: Path)
         running = supervised(ChildProcess("The worker", program, grace=3600))
         await running.__aenter__()
         await _pid_number(1, file)
+        if is_early:
+            child_process.stop_at_once()
         end = asyncio.create_task(running.__aexit__(None, None, None))
         await wait_until(stopping.exists)
-        child_process.stop_at_once()
+        if not is_early:
+            child_process.stop_at_once()
         await end
 
     asyncio.run(main())

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.support.waiting import HANG_SECONDS
-from videovault.embedded.process import on_stop_signal
+from videovault.embedded.process import REPEAT_SECONDS, on_stop_signal
 
 pytestmark = pytest.mark.process
 
@@ -39,16 +39,21 @@ def test_both_handlers_are_called() -> None:
     assert server.returncode == 0
 
 
-def test_only_the_same_signal_again_counts_as_repeated() -> None:
-    """After Ctrl-C the child of the server gets SIGINT from the terminal and SIGTERM from its parent."""
+def test_only_the_same_signal_after_a_second_counts_as_repeated() -> None:
+    """The child of the server gets a signal to the process group from its parent, too, and after Ctrl-C both signals."""
     calls: list[str] = []
+    now = [1000.0]
 
     async def use() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        with on_stop_signal(lambda: calls.append("first"), lambda: calls.append("again")):
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        with on_stop_signal(lambda: calls.append("first"), lambda: calls.append("again"), lambda: now[0]):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
                 signal.raise_signal(number)
+            await asyncio.sleep(0)
+            assert calls == ["first", "first"]
+            now[0] += REPEAT_SECONDS
+            signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(0)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,13 +21,15 @@ MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 30.0
 STABLE_SECONDS = 60.0  # running for so long resets the backoff
 FIRST_HEARTBEAT_SECONDS = 60
 MAX_LINE_BYTES = 1 << 20
-
+AGAIN_SECONDS = 1.0  # between two SIGTERM, which a child could otherwise take for one
 
 _stopping: set[Process] = set()
+_at_once = threading.Event()
 
 
 def stop_at_once() -> None:
-    """Send a second SIGTERM to a child that is waiting for its work to end."""
+    """Send a second SIGTERM to each child that is waiting for its work to end, also to those that are stopped later."""
+    _at_once.set()
     for process in _stopping:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -189,6 +192,8 @@ async def _stop(process: Process, child: ChildProcess) -> None:
         async with asyncio.timeout(
             child.grace
         ):  # wait_for loses a cancellation if the process ends meanwhile
+            if _at_once.is_set():
+                await _terminate_again(process)
             await process.wait()
     except TimeoutError:
         log.warning("%s did not stop within %.0f s and is killed.", child.name, child.grace)
@@ -197,6 +202,14 @@ async def _stop(process: Process, child: ChildProcess) -> None:
     with suppress(ProcessLookupError, PermissionError):  # macOS refuses if only zombies are left
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+async def _terminate_again(process: Process) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(AGAIN_SECONDS):
+            await process.wait()
+    with suppress(ProcessLookupError):
+        process.terminate()
 
 
 def _describe_end(code: int) -> str:

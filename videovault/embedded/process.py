@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -57,16 +58,19 @@ def skip_teardown_in_child() -> None:
 
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+REPEAT_SECONDS = 1.0  # a signal to the process group also comes from the parent, at almost the same time
 
 
 @contextmanager
 def on_stop_signal(
-    callback: Callable[[], object], repeated: Callable[[], object] = lambda: None
+    callback: Callable[[], object],
+    repeated: Callable[[], object] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Call ``callback`` in the running event loop on STOP_SIGNALS, before the existing handler.
 
-    ``repeated`` is called when the same signal comes again. After Ctrl-C this process gets both signals: from the
-    terminal, and from its parent.
+    ``repeated`` is called when the same signal comes again, REPEAT_SECONDS or more after the first one. After Ctrl-C this
+    process gets both signals: from the terminal, and from its parent.
 
     The lifespan itself ends only after the last request. The server's handler stays: asyncio's works through the wakeup
     descriptor, which is not changed.
@@ -77,11 +81,14 @@ def on_stop_signal(
     loop = asyncio.get_running_loop()
     previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
-    seen: set[int] = set()
+    first: dict[int, float] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(repeated if number in seen else callback)
-        seen.add(number)
+        if number not in first:
+            first[number] = clock()
+            loop.call_soon_threadsafe(callback)
+        elif clock() - first[number] >= REPEAT_SECONDS:
+            loop.call_soon_threadsafe(repeated)
         handler = previous[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)

@@ -18,7 +18,7 @@ from videovault.embedded.process import connection_limit
 from videovault.errors import ConfigurationError
 
 SERVER, LISTENER = "videovault.embedded.web_process", "VIDEOVAULT_LISTENER"
-STOP_SECONDS = 40  # beyond the calls of generators, for which the worker waits
+STOP_SECONDS = 40  # beyond the calls of generators, for which the embedded worker waits
 # Internal to Reflex, whose version is pinned: serve the built pages, compile nothing.
 SERVE_BUILT_PAGES = ("__REFLEX_SKIP_COMPILE", "__REFLEX_MOUNT_FRONTEND_COMPILED_APP")
 
@@ -72,13 +72,18 @@ def serve(settings: Settings, port_lock: IO[str]) -> NoReturn:
         "host": settings.host,
         "port": settings.port,
         "max_connections": connection_limit(settings.max_connections),
-        "stop_seconds": STOP_SECONDS + math.ceil(settings.webhook_timeout_seconds),
+        "stop_seconds": stop_seconds(settings),
         "summary": _summary(settings),
     }
     os.set_inheritable(port_lock.fileno(), True)
     logs.flush()
     os.environ[LISTENER] = json.dumps(listener)
     os.execv(sys.executable, [sys.executable, "-m", SERVER])  # noqa: S606 - no shell is wanted
+
+
+def stop_seconds(settings: Settings) -> int:
+    """How long the serving process may take to stop."""
+    return STOP_SECONDS + (math.ceil(settings.webhook_timeout_seconds) if settings.workers else 0)
 
 
 def _summary(settings: Settings) -> str:

@@ -10,18 +10,21 @@ from tests.services.conftest import SCRIPT, Row
 from tests.support.database_outage import database_away
 from tests.support.generator import Generator
 from tests.support.installation import Configure
+from tests.support.scrape import scrape
+from tests.support.videos import set_columns
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault import db
 from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Conflict
 from videovault.models import Status, Video
+from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.core.lifecycle import LEASE_SECONDS
 from videovault.services.generation import callbacks, order_lease, orders
 from videovault.services.generation.callbacks import Report
 from videovault.services.maintenance import repair
-from videovault.services.transfer import pipeline
+from videovault.services.transfer import pipeline, response_video
 from videovault.services.videos import gallery
 
 LONG_AGO = timedelta(seconds=LEASE_SECONDS + 5)
@@ -118,6 +121,19 @@ def test_a_running_call_keeps_its_lease(asked: Asked, row: Row, monkeypatch: pyt
     assert row(video.id).unanswered_attempt is None
 
 
+@pytest.mark.usefixtures("counting")
+def test_a_missed_heartbeat_is_counted_and_logged_with_its_video(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(order_lease, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(order_lease, "MISSED_SECONDS", HANG_SECONDS)
+    video = asked()
+    missed = 'videovault_missed_heartbeats_total{kind="order"}'
+    with database_away(), lifecycle.log_context(video), order_lease.order_lease(video):
+        eventually(lambda: scrape()[missed] == 1 and "heartbeat of an order missed" in caplog.text)
+    assert f"'video_id': '{video.id}'" in caplog.text
+
+
 def test_an_order_of_the_version_before_keeps_waiting(asked: Asked, row: Row) -> None:
     """Such a row has no lease."""
     video = asked()
@@ -126,6 +142,48 @@ def test_an_order_of_the_version_before_keeps_waiting(asked: Asked, row: Row) ->
     repair.repair(enqueue=list)
     found = row(video.id)
     assert (found.status, found.generator_note, found.unanswered_attempt) == (Status.GENERATING, None, None)
+
+
+RECEIVING = {"heartbeat_at": utcnow() - LONG_AGO, "reserved_bytes": 9}
+REPAIRS = ("caller_died", "receiver_died")
+Step = Callable[[], None]
+
+
+@pytest.mark.usefixtures("counting")
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (response_video.release_expired, order_lease.release_expired),
+        (order_lease.release_expired, response_video.release_expired),
+    ],
+    ids=["the transfer's lease first", "the order's lease first"],
+)
+@pytest.mark.parametrize(
+    ("is_idempotent", "note"), [("1", order_lease.ORDERED_AGAIN), ("", order_lease.ORDERED_ONCE)]
+)
+def test_a_call_that_was_receiving_the_video_is_continued_once(
+    is_idempotent: str, note: str, steps: tuple[Step, Step], asked: Asked, configure: Configure, row: Row
+) -> None:
+    configure(GENERATOR_IS_IDEMPOTENT=is_idempotent)
+    video = asked()
+    set_columns(video.id, **RECEIVING)
+    for release in steps:
+        release()
+    found = row(video.id)
+    assert found.generator_note == f"{order_lease.WORKER_DIED} {note}"
+    assert (found.heartbeat_at, found.reserved_bytes) == (None, 0)
+    assert _repaired() == {"caller_died": 1, "receiver_died": 0}
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_receiving_call_without_a_lease_waits_for_its_report(asked: Asked, row: Row) -> None:
+    """Such a row is of the version before."""
+    video = asked()
+    set_columns(video.id, **RECEIVING, call_heartbeat_at=None)
+    repair.take_back(enqueue=list)
+    found = row(video.id)
+    assert (found.generator_note, found.reserved_bytes) == (response_video.WORKER_DIED_NOTE, 0)
+    assert _repaired() == {"caller_died": 0, "receiver_died": 1}
 
 
 def test_a_response_outlasts_an_outage_of_the_database(
@@ -142,6 +200,11 @@ def test_a_response_outlasts_an_outage_of_the_database(
         eventually(lambda: len(failures) > 3, lambda: "it was not recorded again")
     sending.join(HANG_SECONDS)
     assert row(video_id).status == Status.QUEUED
+
+
+def _repaired() -> dict[str, float]:
+    samples = scrape()
+    return {what: samples[f'videovault_repaired_total{{what="{what}"}}'] for what in REPAIRS}
 
 
 def _make_due(video_id: str) -> None:

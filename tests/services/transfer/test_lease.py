@@ -20,9 +20,24 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_live_workers_have_time_for_a_heartbeat_after_an_outage(clock: Clock) -> None:
+def running_watch(clock: Clock) -> OutageWatch:
+    """A watch of a worker that has been running for a while."""
     watch = OutageWatch(clock)
+    clock.now += GRACE_SECONDS
     assert watch.leases_are_valid()
+    return watch
+
+
+def test_live_workers_have_time_for_a_heartbeat_after_the_start_of_another(clock: Clock) -> None:
+    """Which may have waited for the same outage to end."""
+    watch = OutageWatch(clock)
+    assert not watch.leases_are_valid()
+    clock.now += GRACE_SECONDS
+    assert watch.leases_are_valid()
+
+
+def test_live_workers_have_time_for_a_heartbeat_after_an_outage(clock: Clock) -> None:
+    watch = running_watch(clock)
     clock.now += OUTAGE_SECONDS + 1  # no check succeeded meanwhile
     assert not watch.leases_are_valid()
     clock.now += GRACE_SECONDS - 1
@@ -32,12 +47,12 @@ def test_live_workers_have_time_for_a_heartbeat_after_an_outage(clock: Clock) ->
 
 
 def test_a_short_pause_of_the_checks_is_no_outage(clock: Clock) -> None:
-    watch = OutageWatch(clock)
+    watch = running_watch(clock)
     clock.now += OUTAGE_SECONDS - 1
     assert watch.leases_are_valid()
 
 
 def test_no_lease_counts_as_expired_while_the_database_is_away(clock: Clock, configure: Configure) -> None:
-    watch = OutageWatch(clock)
+    watch = running_watch(clock)
     configure(DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/away")
     assert not watch.leases_are_valid()

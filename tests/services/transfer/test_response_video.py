@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import httpx
 import pytest
 from sqlmodel import select
 
 from tests.services.conftest import Row
+from tests.support.database_outage import database_away
 from tests.support.films import film, with_padding
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
@@ -19,6 +20,7 @@ from tests.support.s3_proxy import S3Proxy
 from tests.support.small_disk import small_disk
 from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
+from videovault import db
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways import storage
@@ -71,6 +73,7 @@ def lease_runs_out(video_id: str) -> None:
         row = session.get_one(Video, video_id)
         assert row.heartbeat_at
         row.heartbeat_at -= timedelta(seconds=LEASE_SECONDS + 1)
+        row.call_heartbeat_at = row.heartbeat_at
 
 
 @pytest.mark.parametrize(
@@ -190,6 +193,50 @@ def test_a_store_that_stays_unavailable_fails_the_video_and_leaves_nothing(
     assert found.upload_kept_until is None
 
 
+def test_a_received_video_outlasts_an_outage_of_the_store_and_the_database(
+    answering: Answering, row: Row, proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "RETRY_SECONDS", (0.01, 0.01))
+    reached, may_refuse = Event(), Event()
+
+    def refuse_once(operation: str) -> tuple[int, str] | None:
+        if operation != "UploadPart" or reached.is_set():
+            return None
+        reached.set()
+        may_refuse.wait(HANG_SECONDS)
+        return 403, "AccessDenied"
+
+    proxy.choose = refuse_once
+    answering.server.serve(PATH, ServerBehaviour(body=LARGE, ranges=False))
+    video = answering.make()
+    worker = Thread(target=pipeline.produce, args=(video.id,), kwargs={"stopping": never})
+    worker.start()
+    assert reached.wait(HANG_SECONDS)
+    with database_away() as failures:
+        may_refuse.set()
+        eventually(lambda: failures.count(worker.name) > 3 or not worker.is_alive())
+    worker.join(HANG_SECONDS)
+    assert (row(video.id).status, answering.orders()) == (Status.READY, 1)
+
+
+def test_a_truncated_response_in_an_outage_of_the_database_releases_the_video(
+    answering: Answering, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "RETRY_SECONDS", (0.01, 0.01))
+    answering.server.serve(PATH, ServerBehaviour(body=LARGE, stall_after=5 * MIB, ranges=False))
+    video = answering.make()
+    worker = Thread(target=pipeline.produce, args=(video.id,), kwargs={"stopping": never})
+    worker.start()
+    eventually(lambda: row(video.id).bytes_done)
+    with database_away() as failures:
+        answering.server.hang_up()
+        eventually(lambda: failures.count(worker.name) > 3 or not worker.is_alive())
+    worker.join(HANG_SECONDS)
+    found = row(video.id)
+    assert (found.status, found.reserved_bytes, found.heartbeat_at) == (Status.GENERATING, 0, None)
+    assert order_lease.ORDERED_ONCE in str(found.generator_note)
+
+
 @pytest.mark.parametrize("how", ["cancel", "report"])
 def test_a_concurrent_change_wins_and_the_body_leaves_nothing(
     how: str, answering: Answering, row: Row, anna: Caller
@@ -227,13 +274,17 @@ def test_a_worker_that_dies_while_receiving_leaves_an_order_waiting_for_its_repo
     with transaction() as session:
         left = session.get_one(Video, video_id)
         left.heartbeat_at, left.reserved_bytes = utcnow(), 9
+        left.call_heartbeat_at, left.unanswered_attempt = left.heartbeat_at, None
     cleanup.abort_orphaned_uploads(timedelta(0))
     assert len(list(vault.uploads())) == 1, "a worker is still sending it"
     lease_runs_out(video_id)
     repair.repair(enqueue=list)
     pipeline.produce(video_id, stopping=never)
     found = row(video_id)
-    assert (found.status, found.generator_note) == (Status.GENERATING, response_video.WORKER_DIED_NOTE)
+    assert (found.status, found.generator_note) == (
+        Status.GENERATING,
+        f"{order_lease.WORKER_DIED} {order_lease.ORDERED_ONCE}",
+    )
     assert (found.heartbeat_at, found.reserved_bytes, answering.orders()) == (None, 0, 1)
     cleanup.abort_orphaned_uploads(timedelta(0))
     assert list(vault.uploads()) == []

@@ -27,8 +27,9 @@ from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder
+from videovault.services.generation import order_lease
 from videovault.services.maintenance import repair
-from videovault.services.transfer import cleanup, response_video
+from videovault.services.transfer import cleanup
 from videovault.services.transfer.engine.types import PART_BYTES
 from videovault.services.videos import gallery
 
@@ -86,6 +87,8 @@ def _lease_runs_out(video_id: str) -> None:
         video = session.get_one(Video, video_id)
         if video.heartbeat_at:
             video.heartbeat_at = utcnow() - timedelta(minutes=1)
+        if video.call_heartbeat_at:
+            video.call_heartbeat_at = utcnow() - timedelta(minutes=1)
     repair.repair(enqueue=lambda _video_id: None)
 
 
@@ -141,7 +144,8 @@ def test_a_worker_killed_while_a_generator_sends_it_the_video_leaves_one_order(
         _begin(producer, video.id)
         _end(producer, "wait")
         found = row(video.id)
-        assert (found.status, found.generator_note) == (Status.GENERATING, response_video.WORKER_DIED_NOTE)
+        assert (found.status, found.unanswered_attempt) == (Status.GENERATING, video.attempt)
+        assert found.generator_note == f"{order_lease.WORKER_DIED} {order_lease.ORDERED_ONCE}"
         assert (found.heartbeat_at, found.reserved_bytes, found.bytes_done) == (None, 0, 0)
         assert len(server.seen("/order")) == 1
         assert not list(own_embedded_s3.keys(folder(found)))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import case, or_, update
@@ -46,7 +47,8 @@ def order_lease(video: Video) -> Iterator[None]:
     """Renew the lease in the block, which calls the generator. It stays until the outcome is recorded or it expires."""
     ended = threading.Event()
     name = f"order-{video.id}"
-    thread = threading.Thread(target=_send_heartbeats, args=(video, ended), name=name, daemon=True)
+    send = logs.in_this_context(partial(_send_heartbeats, video, ended))
+    thread = threading.Thread(target=send, name=name, daemon=True)
     thread.start()
     try:
         yield
@@ -98,7 +100,11 @@ def release_expired() -> None:
             expired = lease_expired(read_db_now(session), beat)
             if lifecycle.update_if_unchanged(session, video, expired, **response_lost(video, WORKER_DIED)):
                 metrics.REPAIRED.inc(what="caller_died")
-                log.warning("worker died while it called the generator", video_id=video.id)
+                log.warning(
+                    "worker died while it called the generator",
+                    video_id=video.id,
+                    request_id=video.request_id,
+                )
 
 
 def _send_heartbeats(video: Video, ended: threading.Event) -> None:
@@ -110,6 +116,7 @@ def _send_heartbeats(video: Video, ended: threading.Event) -> None:
             pause = HEARTBEAT_SECONDS
         except (SQLAlchemyError, DiskFull) as error:
             pause = MISSED_SECONDS
+            metrics.MISSED_HEARTBEATS.inc(kind="order")
             log.warning("heartbeat of an order missed", reason=type(error).__name__)
 
 

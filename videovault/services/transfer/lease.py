@@ -134,7 +134,7 @@ class OutageWatch:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answered = clock()
-        self._ended = float("-inf")
+        self._ended = self._answered  # perhaps: this worker may have started right after an outage
 
     def leases_are_valid(self) -> bool:
         """Whether a lease without a heartbeat means a dead worker: not during an outage, nor right after one."""

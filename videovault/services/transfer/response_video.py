@@ -12,7 +12,8 @@ from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, BinaryIO
 
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import col, or_, select
 
 from videovault import logs, metrics
 from videovault.backoff import exponential
@@ -95,7 +96,11 @@ def store_response(video: Video, chunks: Iterator[bytes], length: int | None) ->
 
 
 def release_expired() -> None:
-    """Let videos whose worker died while receiving them wait for the generator's report."""
+    """Release the space of videos whose worker died while receiving them.
+
+    ``order_lease`` covers the whole call and continues the order. Without that lease, as in rows of earlier versions,
+    the video waits for the generator's report.
+    """
     with reading() as session:
         expired = lease_expired(read_db_now(session))
         held = (Video.status == Status.GENERATING, col(Video.reserved_bytes) > 0, expired)
@@ -103,12 +108,10 @@ def release_expired() -> None:
     for video in videos:
         with transaction() as session:
             # Checked again inside the transaction: the worker may only have been late.
+            expired = lease_expired(read_db_now(session))
+            note = {"generator_note": WORKER_DIED_NOTE}
             if lifecycle.update_if_unchanged(
-                session,
-                video,
-                lease_expired(read_db_now(session)),
-                **RELEASED_COLUMNS,
-                generator_note=WORKER_DIED_NOTE,
+                session, video, expired, *_without_order_lease(video), **RELEASED_COLUMNS, **note
             ):
                 metrics.REPAIRED.inc(what="receiver_died")
                 log.warning(
@@ -116,6 +119,18 @@ def release_expired() -> None:
                     video_id=video.id,
                     request_id=video.request_id,
                 )
+            else:
+                lifecycle.update_if_unchanged(session, video, expired, **RELEASED_COLUMNS)
+
+
+def _without_order_lease(video: Video) -> tuple[ColumnElement[bool], ...]:
+    """Whether the order has no lease, and had none that expired a moment earlier."""
+    given_up = col(Video.unanswered_attempt)
+    return (
+        col(Video.call_heartbeat_at).is_(None),
+        col(Video.requested_at).is_not(None),
+        or_(given_up.is_(None), given_up != video.attempt),
+    )
 
 
 def _receive(chunks: Iterator[bytes], length: int | None, file: BinaryIO, lease: Lease) -> int:
@@ -184,7 +199,7 @@ def _upload_again(
     failures, until = 1, time.monotonic() + STORE_PATIENCE.total_seconds()
     while True:
         log.warning("S3 does not accept a received video, trying again", failures=failures)
-        lease.note(generator_note=NOT_STORED_NOTE)
+        keep_trying(partial(lease.note, generator_note=NOT_STORED_NOTE))
         s3_client.interruptible_sleep(exponential(*STORE_PAUSE_SECONDS, failures), lease.check)
         try:
             return _upload(video, file, size, lease)
@@ -220,7 +235,10 @@ def _container(file: BinaryIO) -> Container:
 
 def _wait_for_report(video: Video) -> None:
     """Wait for the generator's report, as after any order whose response was lost."""
-    with transaction(essential=True) as session:
-        released = lifecycle.update_if_unchanged(session, video, **RELEASED_COLUMNS)
-    if not released:  # cancelled, deleted or given a URL meanwhile
+
+    def release() -> bool:
+        with transaction(essential=True) as session:
+            return lifecycle.update_if_unchanged(session, video, **RELEASED_COLUMNS)
+
+    if not keep_trying(release):  # cancelled, deleted or given a URL meanwhile
         store.clean_up_after(video)
