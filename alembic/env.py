@@ -23,6 +23,7 @@ def render_item(kind: str, item: Any, _autogen: AutogenContext) -> str | Literal
 
 # They exist in migrations only: no database reflects an index of an expression as it was declared.
 EXPRESSION_INDEXES = {
+    "ix_videos_owner_source",
     "ix_videos_owner_status_title",
     "ix_videos_owner_status_size",
     "ix_videos_owner_status_duration",

@@ -39,9 +39,12 @@ def remove(connection: Connection) -> None:
 
 
 def are_installed(connection: Connection) -> bool:
-    """Whether all triggers exist: a restored database has none, and SQLite drops those of a table that is copied."""
+    """Whether all triggers work: a restored database has none, and SQLite drops those of a table that is copied."""
     if connection.dialect.name == "postgresql":
-        names = "SELECT tgname FROM pg_trigger WHERE tgrelid IN (to_regclass('videos'), to_regclass('users'))"
+        names = (  # enabled ones, not only those of a replica
+            "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') "
+            "AND tgrelid IN (to_regclass('videos'), to_regclass('users'))"
+        )
     else:
         names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     return set(TRIGGERS) <= set(connection.execute(text(names)).scalars())
@@ -50,13 +53,8 @@ def are_installed(connection: Connection) -> bool:
 def recount(connection: Connection) -> None:
     """Replace every counter by a count of the rows. The caller keeps others from writing."""
     added = ", ".join(COLUMNS)
-    counted = ", ".join(f"COALESCE(SUM({value}), 0)" for value in _values("videos")[1:])
     connection.exec_driver_sql(f"DELETE FROM {TABLE}")  # noqa: S608 - names of ours
-    connection.exec_driver_sql(
-        f"INSERT INTO {TABLE} (scope, {added}) "  # noqa: S608 - names of ours
-        f"SELECT users.id, {_is_open('MAX(users.closed_at)')}, {counted} "
-        "FROM users LEFT JOIN videos ON videos.owner_id = users.id GROUP BY users.id"
-    )
+    connection.exec_driver_sql(f"INSERT INTO {TABLE} (scope, {added}) {_counted()}")
     recount_totals(connection)
 
 
@@ -73,27 +71,37 @@ def recount_totals(connection: Connection) -> None:
 def recount_account(connection: Connection, user_id: str) -> bool:
     """Correct the counters of one account, and the total by the difference; whether they were wrong.
 
-    The account's row is locked first: a change that is not committed yet is counted by the wait or by its trigger.
+    The account's row is made or locked first: a change that is not committed yet is counted by the wait or by its
+    trigger.
     """
-    lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
-    columns = ", ".join(COLUMNS[1:])
-    given = {"scope": user_id}
-    kept = f"SELECT {columns} FROM {TABLE} WHERE scope = :scope{lock}"  # noqa: S608 - names of ours
-    before = connection.execute(text(kept), given).one_or_none()
-    if before is None:
+    given, columns = {"scope": user_id}, ", ".join(COLUMNS)
+    account = "SELECT 1 FROM users WHERE id = :scope"
+    if connection.dialect.name == "postgresql":
+        account += " FOR KEY SHARE"
+    if (
+        connection.execute(text(account), given).first() is None
+    ):  # deleted meanwhile, and its counters with it
         return False
-    counted = ", ".join(f"COALESCE(SUM({value}), 0)" for value in _values("videos")[1:])
-    after = connection.execute(
-        text(f"SELECT {counted} FROM videos WHERE owner_id = :scope"),  # noqa: S608 - names of ours
-        given,
-    ).one()
-    changes = {column: int(new) - old for column, new, old in zip(COLUMNS[1:], after, before, strict=True)}
+    connection.execute(text(_adding(":scope", "+", ["0"] * len(COLUMNS))), given)
+    kept = f"SELECT {columns} FROM {TABLE} WHERE scope = :scope"  # noqa: S608 - names of ours
+    before = connection.execute(text(kept), given).one()
+    after = connection.execute(text(_counted("WHERE users.id = :scope")), given).one()[1:]
+    changes = {column: int(new) - old for column, new, old in zip(COLUMNS, after, before, strict=True)}
     if not any(changes.values()):
         return False
-    added = ", ".join(f"{column} = {column} + :{column}" for column in changes)
     for scope in (":scope", _total(connection.dialect.name, ":scope")):
-        connection.execute(text(f"UPDATE {TABLE} SET {added} WHERE scope = {scope}"), given | changes)  # noqa: S608 - names of ours
+        added = _adding(scope, "+", [f":{column}" for column in COLUMNS])
+        connection.execute(text(added), given | changes)
     return True
+
+
+def _counted(where: str = "") -> str:
+    """Selects the id of each account, and ``COLUMNS`` counted from the rows."""
+    counted = ", ".join(f"COALESCE(SUM({value}), 0)" for value in _values("videos")[1:])
+    return (
+        f"SELECT users.id, {_is_open('MAX(users.closed_at)')}, {counted} "  # noqa: S608 - names of ours
+        f"FROM users LEFT JOIN videos ON videos.owner_id = users.id {where} GROUP BY users.id"
+    )
 
 
 def _total(dialect: str, owner: str) -> str:

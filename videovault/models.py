@@ -57,6 +57,7 @@ CopyStateText = Enum(CopyState, native_enum=False, length=20, values_callable=li
 
 
 GENERATING = f"status = '{Status.GENERATING}'"
+STORED_GENERATED = "status = 'ready' AND requested_at IS NOT NULL"
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
@@ -137,9 +138,10 @@ class Video(Brief, SQLModel, table=True):
         Index("ix_videos_status_queued", "status", "queued_at"),
         Index("ix_videos_created_id", "created_at", "id"),
         Index("ix_videos_copy_state", "copy_state"),
-        # Those by title, size and duration are expressions: see migration 0023.
+        # Those by title, size, duration and source URL are expressions: see migration 0023.
         Index("ix_videos_owner_status_created", "owner_id", "status", "created_at", "id"),
         Index("ix_videos_status_created", "status", "created_at", "id"),
+        _partial("ix_videos_generated_key", "owner_id", "s3_key", where=STORED_GENERATED),
         _partial("ix_videos_owner_queued", "owner_id", "queued_at", "id", where="status = 'queued'"),
         _partial("ix_videos_sidecar_due", "sidecar_due_at", where="sidecar_due_at IS NOT NULL"),
         _partial("ix_videos_deadline", "status", "deadline_at", where=GENERATING),

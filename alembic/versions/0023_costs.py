@@ -22,6 +22,14 @@ INDEXES = (
     ("ix_videos_owner_status_title", "videos", "owner_id, status, {title}, id", ""),
     ("ix_videos_owner_status_size", "videos", f"owner_id, status, {STORED_SIZE}, id", ""),
     ("ix_videos_owner_status_duration", "videos", "owner_id, status, (COALESCE(duration, 0)), id", ""),
+    # Only the start of a URL: whole ones can be longer than an entry of an index may be.
+    ("ix_videos_owner_source", "videos", "owner_id, (substr(source_url, 1, 200)), created_at", ""),
+    (
+        "ix_videos_generated_key",
+        "videos",
+        "owner_id, s3_key",
+        "status = 'ready' AND requested_at IS NOT NULL",
+    ),
     ("ix_videos_owner_queued", "videos", "owner_id, queued_at, id", "status = 'queued'"),
     ("ix_videos_status_created", "videos", "status, created_at, id", ""),
     ("ix_videos_status_title", "videos", "status, {title}, id", ""),

@@ -7,11 +7,15 @@ import pytest
 
 from tests.support.query_plans import expensive
 from tests.support.routine_queries import lists, periodic
-from tests.support.videos import insert_video
+from tests.support.statements import executions
+from tests.support.videos import ignore_job, insert_video, set_columns
+from videovault import db
+from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
 from videovault.services.core.access import Caller
+from videovault.services.videos import gallery
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -36,6 +40,29 @@ def test_periodic_work_costs_what_is_due(moto_s3: Storage) -> None:
     del moto_s3
     found = {name: expensive(act) for name, act in periodic()}
     assert not {name: list(map(str, findings)) for name, findings in found.items() if findings}
+
+
+@pytest.mark.parametrize(
+    "link", ["https://example.com/a.mp4", "https://s3.example.com/videos/{owner}/{video}/1_a.mp4"]
+)
+def test_a_known_url_is_found_without_reading_the_videos_of_its_owner(anna: Caller, link: str) -> None:
+    video_id = insert_video(anna, Status.READY, requested_at=utcnow())
+    url = link.format(owner=anna.user_id, video=video_id)
+    set_columns(
+        video_id, source_url="https://example.com/a.mp4", s3_key=f"videos/{anna.user_id}/{video_id}/1_a.mp4"
+    )
+    with executions() as executed:
+        found = gallery.store_link(anna, url, anna.email, enqueue=ignore_job)
+    assert found.video_id == video_id
+    with db.engine().connect() as connection:
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()[0][3]
+            for statement, parameters in executed
+            if "videos.owner_id = ?" in statement
+        ]
+    assert plans
+    for plan in plans:
+        assert "(owner_id=? AND <expr>=?)" in plan or "(owner_id=? AND s3_key=?)" in plan
 
 
 def test_a_scan_and_a_sort_would_be_noticed() -> None:

@@ -15,7 +15,7 @@ from tests.support.installation import Configure
 from tests.support.waiting import HANG_SECONDS
 from videovault import redis_options
 from videovault.state import shared_state
-from videovault.state.shared_state import SharedStates, SharedTokens
+from videovault.state.shared_state import SharedTokens
 
 TAB = "a-tab"
 Scenario = Callable[[], Awaitable[None]]
@@ -92,9 +92,7 @@ def test_a_lock_lasts_as_long_as_its_handler_and_ends_soon_without_it(
     monkeypatch.setattr(shared_state, "RENEW_SECONDS", 0.05)
 
     async def scenario() -> None:
-        states = SharedStates(
-            redis=shared_state.redis_client(), lock_expiration=300, lock_warning_threshold=200
-        )
+        states = shared_state.shared_states(lock_expiration=300, lock_warning_threshold=200)
         token = BaseStateToken(ident=TAB, cls=rx.State)
         key = states._lock_key(token)
         async with states._lock(token):

@@ -141,13 +141,18 @@ def redis_client() -> Redis:
     return client
 
 
+def shared_states(**options: int) -> SharedStates:
+    """``options`` are Reflex' own."""
+    make: Any = SharedStates  # abstract by its types, since Reflex decorates its methods
+    states: SharedStates = make(redis=redis_client(), **options)
+    return states
+
+
 def install(app: App) -> None:
     """Replace Reflex' own state manager. Before the app starts to handle events."""
     if isinstance(app.state_manager, StateManagerRedis):
-        app._state_manager = SharedStates(  # noqa: SLF001 - Reflex has no setting for it
-            redis=redis_client(),
-            lock_expiration=LOCK_MILLISECONDS,
-            lock_warning_threshold=LOCK_WARNING_MILLISECONDS,
+        app._state_manager = shared_states(  # noqa: SLF001 - Reflex has no setting for it
+            lock_expiration=LOCK_MILLISECONDS, lock_warning_threshold=LOCK_WARNING_MILLISECONDS
         )
 
 

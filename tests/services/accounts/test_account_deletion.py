@@ -1,17 +1,28 @@
 """A deleted account is anonymous at once, and nothing of it stays, whatever fails in between."""
 
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from tests.support.installation import Configure
 from tests.support.videos import insert_video, is_storage_empty
+from videovault import db, security
 from videovault.db import reading, transaction
-from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, WrongSecretKey
 from videovault.gateways.storage import Description, Storage
 from videovault.models import ApiToken, Session, Status, TestOrder, User, Video
 from videovault.services.accounts import accounts, tokens
-from videovault.services.core.access import Caller
+from videovault.services.admin import videos
+from videovault.services.admin.videos import VideosQuery
+from videovault.services.core.access import Caller, Visitor, open_video
 from videovault.services.maintenance import repair
+from videovault.services.videos import deletion
 
 PASSWORD = "correct horse"
 
@@ -60,6 +71,72 @@ def test_a_video_requested_at_that_moment_is_deleted_too(
     accounts.finish_closing()
     with reading() as session:
         assert session.get_one(Video, late).status == Status.DELETING
+
+
+@contextmanager
+def before_changes_of_videos(act: Callable[[], object]) -> Iterator[None]:
+    """Calls ``act`` before each statement that changes a video."""
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("UPDATE videos"):
+            act()
+
+    event.listen(db.engine(), "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(db.engine(), "before_cursor_execute", note)
+
+
+def test_others_can_write_between_batches_of_its_videos(
+    anna: Caller, moto_s3: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del moto_s3
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 2)
+    for status in (*[Status.DRAFT] * 5, Status.READY):
+        insert_video(anna, status)
+    changes: list[str] = []
+    event.listen(db.engine(), "commit", lambda _: changes.append("commit"))
+    with before_changes_of_videos(lambda: changes.append("video")):
+        accounts.close_account(anna, PASSWORD)
+    batches = [batch.count("video") for batch in " ".join(changes).split("commit")]
+    assert [number for number in batches if number] == [1, 2, 2, 1]
+    assert rows(User, Video) == 0
+
+
+def test_it_is_closed_to_all_even_if_the_database_fails_before_its_videos_are_deleted(
+    anna: Caller, bert: Caller, moto_s3: Storage
+) -> None:
+    del moto_s3
+    video_id = insert_video(bert, Status.READY)
+    visitor = Visitor(secret_key(video_id))
+    with reading() as session:
+        assert open_video(session, visitor, video_id, "watch")
+
+    def fail() -> None:
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise OperationalError("UPDATE", {}, locked)
+
+    with before_changes_of_videos(fail):
+        accounts.close_account(bert, PASSWORD)
+    with pytest.raises(NotSignedIn):
+        accounts.login(bert.email, PASSWORD)
+    with reading() as session, pytest.raises(WrongSecretKey):
+        open_video(session, visitor, video_id, "watch")
+    assert not videos.find_videos(anna, VideosQuery()).videos
+    assert not videos.find_videos(anna, VideosQuery(sort="owner")).videos
+    assert not videos.list_owners(anna)
+    repair.repair(enqueue=lambda _video_id: None)
+    repair.repair(enqueue=lambda _video_id: None)
+    assert rows(Video) == 0
+    assert rows(User) == 1
+
+
+def secret_key(video_id: str) -> str:
+    with reading() as session:
+        video = session.get_one(Video, video_id)
+    return security.unseal(video.sealed_key, owner_id=video.owner_id, video_id=video.id) or ""
 
 
 def test_its_address_can_be_reused_and_its_password_no_longer_works(anna: Caller, bert: Caller) -> None:

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from threading import Barrier
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import select
 
 from tests.support.installation import Configure
+from tests.support.videos import insert_video
+from tests.support.waiting import eventually
 from videovault import db
-from videovault.db import reading
+from videovault.clock import utcnow
+from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, VideoVaultError
-from videovault.models import User
+from videovault.gateways.storage import Storage
+from videovault.models import Counter, Status, User, Video
 from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
@@ -110,3 +116,29 @@ def test_an_account_is_closed_once(anna: Caller) -> None:
     accounts.close_account(bert, PASSWORD)
     accounts.finish_closing()
     assert [one.email for one in users.find_users(anna).people] == ["anna@example.com"]
+
+
+@pytest.mark.parametrize("database", [pytest.param("PostgreSQL", marks=pytest.mark.postgres)], indirect=True)
+def test_closing_waits_for_a_video_without_the_lock_on_a_counter(anna: Caller, moto_s3: Storage) -> None:
+    """A transaction that holds the video could want the counters next: a deadlock."""
+    del moto_s3
+    bert = invited(anna, "bert@example.com")
+    _, last = (
+        insert_video(bert, Status.DRAFT, created_at=utcnow() + timedelta(days=day)) for day in range(2)
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            session.get(Video, last, with_for_update={"key_share": True})
+            closing = pool.submit(accounts.close_account, bert, PASSWORD)
+            eventually(_is_anyone_waiting)
+            session.exec(select(Counter).with_for_update(nowait=True)).all()
+        closing.result()
+    assert [one.email for one in users.find_users(anna).people] == ["anna@example.com"]
+    with reading() as session:
+        assert not session.exec(select(Video)).all()
+
+
+def _is_anyone_waiting() -> bool:
+    with reading() as session:
+        waiting = text("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype IN ('tuple', 'transactionid')")
+        return session.connection().execute(waiting).first() is not None

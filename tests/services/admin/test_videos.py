@@ -10,7 +10,7 @@ from tests.support.statements import statements
 from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.errors import Forbidden
-from videovault.models import Status, Video
+from videovault.models import Status, User, Video
 from videovault.services.admin import videos
 from videovault.services.admin.videos import SORTED_BY, Column, VideosQuery
 from videovault.services.core import lifecycle
@@ -145,3 +145,22 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_videos(
             assert len(videos.find_videos(anna, query).videos) == 5
         query_counts.append(len(seen))
     assert query_counts[0] == query_counts[1]
+
+
+@pytest.mark.parametrize("find", [videos.find_videos, videos.select_videos])
+def test_a_search_by_owner_reads_only_owners_who_have_a_match(
+    anna: Caller, put: Put, find: Callable[[Caller, VideosQuery], object]
+) -> None:
+    put(anna, "Needle")
+    with statements() as alone:
+        find(anna, VideosQuery(q="needle", sort="owner"))
+    with transaction() as session:
+        people = [User(email=f"{number}@example.com", password_hash="x") for number in range(9)]
+        session.add_all(people)
+        session.flush()
+        session.add_all(lifecycle.new_video(user.id, Status.READY, "Hay") for user in people)
+        session.add(lifecycle.new_video(people[0].id, Status.DRAFT, "Needle"))
+    with statements() as among_others:
+        find(anna, VideosQuery(q="needle", sort="owner", status="ready"))
+    assert len(among_others) == len(alone)
+    assert titles(anna, q="needle", sort="owner", descending=False) == ["Needle", "Needle"]

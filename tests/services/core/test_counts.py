@@ -132,3 +132,41 @@ def test_a_restored_database_is_counted_when_it_is_migrated(anna: Caller, withou
     check(anna)
     set_columns(video_id, status=Status.FAILED)
     check(anna)
+
+
+def test_a_lost_row_of_an_account_is_counted_again(anna: Caller) -> None:
+    insert_video(anna, Status.READY, size=5)
+    with db.engine().begin() as connection:
+        connection.execute(text("DELETE FROM counters WHERE scope = :id"), {"id": anna.user_id})
+        counters.recount_totals(connection)
+        assert counters.recount_account(connection, anna.user_id)
+    check(anna)
+
+
+def test_an_account_that_counts_twice_is_corrected(anna: Caller, bert: Caller) -> None:
+    with db.engine().begin() as connection:
+        connection.execute(
+            text("UPDATE counters SET accounts = accounts + 1 WHERE scope = :id"), {"id": bert.user_id}
+        )
+        counters.recount_totals(connection)
+        assert counters.recount_account(connection, bert.user_id)
+        assert not counters.recount_account(connection, bert.user_id)
+    check(anna, bert)
+
+
+def test_an_account_that_was_deleted_meanwhile_gets_no_row(anna: Caller) -> None:
+    with db.engine().begin() as connection:
+        assert not counters.recount_account(connection, "deleted")
+        assert connection.execute(text("SELECT 1 FROM counters WHERE scope = 'deleted'")).first() is None
+    check(anna)
+
+
+def test_disabled_triggers_are_installed_again(database: str, anna: Caller) -> None:
+    if database != "PostgreSQL":
+        pytest.skip("SQLite cannot disable triggers")
+    with db.engine().begin() as connection:
+        connection.execute(text("ALTER TABLE videos DISABLE TRIGGER count_videos_insert"))
+        assert not counters.are_installed(connection)
+    insert_video(anna, Status.READY, size=5)
+    db.migrate()
+    check(anna)

@@ -89,6 +89,13 @@ def test_a_cursor_is_valid_for_its_own_order_only_and_cannot_be_forged() -> None
         assert refused.value.fields == {"cursor": cursors.INVALID}
 
 
+@pytest.mark.parametrize("sort", ["title", "size", "longest"])
+def test_a_cursor_of_a_version_with_another_order_is_refused(anna: Caller, sort: Sort) -> None:
+    """Those versions named an order after its sort."""
+    with pytest.raises(InvalidInput):
+        page(anna, GalleryQuery(sort=sort, limit=1, cursor=cursors.encode(sort, [1, "video_1"])))
+
+
 @pytest.mark.parametrize("cursor", ["-1", "", "²", "1.5", str(2**31), "9" * 18])
 def test_a_cursor_that_is_no_id_is_refused(cursor: str) -> None:
     assert cursors.decode_id(str(2**31 - 1)) == 2**31 - 1

@@ -1,17 +1,18 @@
 """Accounts: registration, also by an invitation from an admin, sign-in, changes by their owner, and deletion."""
 
+import time
 from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session, col, delete, exists, func, or_, select, update
 
 from videovault import logs, models, security
 from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import advisory_lock, changes_row, reading, transaction
-from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn, StorageError
+from videovault.errors import Conflict, DiskFull, Forbidden, InvalidInput, NotSignedIn, StorageError
 from videovault.models import Event, Invitation, Status, TestOrder, User, Video
 from videovault.services.accounts import passwords, sessions
 from videovault.services.accounts.sessions import authenticate, logout
@@ -31,6 +32,12 @@ INVITATION_REQUIRED = (
 INVITATION_INVALID = (
     "This invitation has been used, is too old, or is for another address. Ask the admin for a new one."
 )
+# What others still see or costs money comes first.
+DELETED_IN_TURN = (
+    *(Status.READY, Status.GENERATING, Status.QUEUED),
+    *(Status.STORING, Status.FAILED, Status.DRAFT),
+)
+PAUSE_SECONDS = 0.15  # between batches: a writer that waits for SQLite's lock asks for it every 0.1 s
 log = logs.get(__name__)
 
 
@@ -162,8 +169,8 @@ def check_admin_remains(session: Session) -> None:
 def close_account(caller: Caller, password: str) -> None:
     """Delete the caller's account: its personal data at once, then its videos, then its row.
 
-    ``finish_closing`` continues if S3 fails. Raises Forbidden for API tokens, InvalidInput for a wrong password,
-    RateLimited, and Conflict for the only admin if there are other users.
+    ``finish_closing`` continues if S3 or the database fails after the first step. Raises Forbidden for API tokens,
+    InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if there are other users.
     """
     check_not_api_token(caller)
     passwords.confirm(caller.user_id, password)
@@ -174,9 +181,11 @@ def close_account(caller: Caller, password: str) -> None:
         _erase_person(session, user, unusable_hash)
         session.flush()
         check_admin_remains(session)
-        _mark_videos_deleted(session, user.id)
         session.add(Event(kind="account_closed", actor_id=user.id))
-    _finish(user.id)
+    try:
+        _finish(user.id)
+    except (SQLAlchemyError, DiskFull) as error:  # the account is closed
+        log.warning("account deletion postponed", user_id=user.id, reason=type(error).__name__)
 
 
 def finish_closing() -> None:
@@ -184,10 +193,7 @@ def finish_closing() -> None:
     with reading() as session:
         closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
     for user_id in closed:
-        with transaction(essential=True) as session:
-            _mark_videos_deleted(
-                session, user_id
-            )  # a video may have been requested while the account was closed
+        _mark_videos_deleted(user_id)  # one may have been requested while the account was closed
         _drop(user_id)
 
 
@@ -296,22 +302,42 @@ def _erase_person(session: Session, user: User, password_hash: str) -> None:
     )  # they contain the e-mail address
 
 
-def _mark_videos_deleted(session: Session, user_id: str) -> None:
-    remaining = select(Video).where(Video.owner_id == user_id, Video.status != Status.DELETING)
-    for video in session.exec(remaining.with_for_update()).all():
-        lifecycle.transition(
-            session,
-            video,
-            Status.DELETING,
-            actor_id=user_id,
-            why="account closed",
-            attempt=video.attempt + 1,
-        )
+def _mark_videos_deleted(user_id: str) -> None:
+    for status in DELETED_IN_TURN:
+        while _mark_batch_deleted(user_id, status):
+            time.sleep(PAUSE_SECONDS)
+
+
+def _mark_batch_deleted(user_id: str, status: Status) -> bool:
+    """Whether there may be more. Other accounts that share the row of the total wait for the commit.
+
+    All rows are locked before the first change locks the counters: every other transaction takes them in this order.
+    """
+    remaining = (
+        select(Video)
+        .where(Video.owner_id == user_id, lifecycle.in_status(status))
+        .order_by(col(Video.created_at), col(Video.id))
+        .limit(deletion.BATCH_SIZE)
+    )
+    with transaction(essential=True) as session:
+        videos = session.exec(remaining.with_for_update(key_share=True)).all()
+        for video in videos:
+            lifecycle.transition(
+                session,
+                video,
+                Status.DELETING,
+                actor_id=user_id,
+                why="account closed",
+                attempt=video.attempt + 1,
+            )
+    return len(videos) == deletion.BATCH_SIZE
 
 
 def _finish(user_id: str) -> None:
+    _mark_videos_deleted(user_id)
+    is_marked = lifecycle.in_status(Status.DELETING)
     with reading() as session:
-        videos = list(session.exec(select(Video).where(Video.owner_id == user_id)))
+        videos = list(session.exec(select(Video).where(Video.owner_id == user_id, is_marked)))
     try:
         for video in videos:
             deletion.finish(video)

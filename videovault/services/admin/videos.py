@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import load_only
 from sqlalchemy.sql.base import ExecutableOption
-from sqlmodel import Session, case, col, func, or_, select
+from sqlmodel import Session, case, col, exists, func, or_, select
 
 from videovault.db import reading
 from videovault.errors import VideoVaultError
@@ -141,7 +141,7 @@ def list_owners(caller: Caller) -> list[OwnerView]:
     found = (
         select(User.id, User.email)
         .join(Counter, col(Counter.scope) == col(User.id))
-        .where(_shown(None) > 0)
+        .where(_shown(None) > 0, col(User.closed_at).is_(None))
         .order_by(User.email)
     )
     with reading() as session:
@@ -178,7 +178,7 @@ def _read(
     videos: list[Video] = []
     last: Position | None = None
     group_name, inner = (str(position[0]), list(position[1:])) if position else ("", None)
-    for name, group in _groups(session, query, group_name):
+    for name, group in _groups(session, query, searched, group_name):
         here = inner if name == group_name else None
         if len(videos) == limit:  # whether a later group has any
             more, _ = pages.read_page(session, Video, _parts(group, searched), order, here, 1, *options)
@@ -196,7 +196,9 @@ def _read(
     return videos, None
 
 
-def _groups(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[str, Group]]:
+def _groups(
+    session: Session, query: VideosQuery, searched: Sequence[ColumnElement[bool]], start: str
+) -> Iterator[tuple[str, Group]]:
     """The groups from ``start`` on, with the names by which they are ordered."""
     if query.sort == "status":
         names = sorted({*PUBLIC_STATUS.values()} if query.status is None else {query.status})
@@ -204,14 +206,16 @@ def _groups(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[
             if not start or (name <= start if query.descending else name >= start):
                 yield name, (query.owner_id, name)
     elif query.sort == "owner":
-        for user_id, email in _owners_from(session, query, start):
+        for user_id, email in _owners_from(session, query, searched, start):
             yield email, (user_id, query.status or "")
     else:
         yield "", (query.owner_id, query.status or "")
 
 
-def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[tuple[str, str]]:
-    """The owners of videos with the status that is asked for, by e-mail address."""
+def _owners_from(
+    session: Session, query: VideosQuery, searched: Sequence[ColumnElement[bool]], start: str
+) -> Iterator[tuple[str, str]]:
+    """The owners of videos that are asked for, by e-mail address."""
     if query.owner_id:
         yield from session.exec(select(User.id, User.email).where(User.id == query.owner_id)).all()
         return
@@ -223,6 +227,9 @@ def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[t
         .order_by(email.desc() if query.descending else email)
         .limit(OWNERS_AT_ONCE)
     )
+    if searched:  # each owner costs a statement, so only those with a match are read
+        is_match = col(Video.owner_id) == col(User.id), _has_status(query.status), *searched
+        found = found.where(exists(select(1).where(*is_match)))
     last, is_first = start, True
     while True:
         later = (email < last, email <= last) if query.descending else (email > last, email >= last)
@@ -231,6 +238,10 @@ def _owners_from(session: Session, query: VideosQuery, start: str) -> Iterator[t
         if len(batch) < OWNERS_AT_ONCE:
             return
         last, is_first = batch[-1][1], False
+
+
+def _has_status(public: PublicStatus | None) -> ColumnElement[bool]:
+    return col(Video.status).in_([status for status, each in PUBLIC_STATUS.items() if public in (None, each)])
 
 
 def _shown(status: str | None) -> Any:
@@ -271,8 +282,7 @@ def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
             number for status, number in counted.by_public_status.items() if query.status in (None, status)
         ]
         return sum(numbers), counted.ready_bytes if query.status in (None, "ready") else 0
-    statuses = [status for status, public in PUBLIC_STATUS.items() if query.status in (None, public)]
-    wanted = select(STORED_BYTES.label("size")).where(col(Video.status).in_(statuses), *searched)
+    wanted = select(STORED_BYTES.label("size")).where(_has_status(query.status), *searched)
     if query.owner_id:
         wanted = wanted.where(Video.owner_id == query.owner_id)
     matches = wanted.limit(MAX_COUNTED + 1).subquery()
@@ -283,8 +293,10 @@ def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
 
 
 def _emails(session: Session, videos: Sequence[Video]) -> Mapping[str, str]:
+    """The addresses of the owners, without closed accounts, whose videos are being deleted."""
     owner_ids = {video.owner_id for video in videos}
-    return dict(session.exec(select(User.id, User.email).where(col(User.id).in_(owner_ids))).all())
+    found = select(User.id, User.email).where(col(User.id).in_(owner_ids), col(User.closed_at).is_(None))
+    return dict(session.exec(found).all())
 
 
 def _view(video: Video, owner_email: str) -> AdminVideoView:

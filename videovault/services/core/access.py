@@ -81,6 +81,8 @@ def open_video(
     opened = _opened(row)
     if opened is None or owner_id not in (None, opened.row.owner_id) or not _may(caller, action, opened):
         raise WrongSecretKey if isinstance(caller, Visitor) else VideoNotFound
+    if isinstance(caller, Visitor) and _is_closed(session, opened.row.owner_id):
+        raise WrongSecretKey
     if action == "change":
         reseal_key(session, opened.row)
     return opened
@@ -125,6 +127,12 @@ def _may(caller: Caller | Visitor, action: Action, opened: OpenedVideo) -> bool:
             return is_owner or caller.is_admin
         case "watch":
             return False
+
+
+def _is_closed(session: Session, user_id: str) -> bool:
+    """Its videos are deleted in turn, but no visitor sees any of them meanwhile."""
+    user = session.get(User, user_id)
+    return user is None or user.closed_at is not None
 
 
 def _is_shared(row: Video) -> bool:

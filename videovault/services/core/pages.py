@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Float
+from sqlalchemy import BigInteger, ColumnElement, Float, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ExecutableOption
 from sqlalchemy.sql.functions import FunctionElement
-from sqlmodel import Session, col, literal_column, select, union_all
+from sqlmodel import Session, col, func, literal_column, select, union_all
 
 from videovault.db import engine
 from videovault.models import Video
@@ -42,6 +42,7 @@ STORED_SIZE: Any = literal_column(
     BigInteger(),
 )
 DURATION: Any = literal_column("(COALESCE(videos.duration, 0))", Float())
+SOURCE_START: Any = literal_column("(substr(videos.source_url, 1, 200))", Text())
 
 
 def read_page(
@@ -92,3 +93,9 @@ def contains(column: Any, text: str) -> ColumnElement[bool]:
         is_contained: ColumnElement[bool] = col(column).like(f"%{escaped}%", escape="\\")
         return is_contained
     return col(column).icontains(text, autoescape=True)
+
+
+def has_source(url: str) -> Conditions:
+    """Whether a video's source is ``url``. Beside a condition on the whole column, SQLite would not use the index."""
+    start, rest = SOURCE_START, func.substr(Video.source_url, 201)
+    return [start == url[:200], rest == url[200:]]

@@ -53,6 +53,8 @@ SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "size": (pages.STORED_SIZE.desc(), col(Video.id).desc()),
     "longest": (pages.DURATION.desc(), col(Video.id).desc()),
 }
+# Their order was another one in earlier versions, whose cursors would skip or repeat videos and are refused.
+REORDERED = ("title", "size", "longest")
 PAGE_SIZE = 200
 LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
 # Rows become visible in a different order than they are created, and machines' clocks differ slightly.
@@ -111,7 +113,7 @@ def list_videos(
     if links and any(row.status == Status.READY for row in rows):
         record_links(caller, user_id)
     videos = with_links_all(rows) if links else [VideoView.of(row) for row in rows]
-    next_cursor = cursors.encode(query.sort, next_position) if next_position else None
+    next_cursor = cursors.encode(_order_name(query), next_position) if next_position else None
     return gallery_view(videos, counted, next_cursor)
 
 
@@ -350,8 +352,12 @@ def filters(user_id: str, query: GalleryQuery) -> list[list[ColumnElement[bool]]
     return [[is_own, lifecycle.in_status(Status(status)), *chosen] for status in statuses]
 
 
+def _order_name(query: GalleryQuery) -> str:
+    return f"{query.sort}-2" if query.sort in REORDERED else query.sort
+
+
 def _position(query: GalleryQuery) -> Position | None:
-    return cursors.decode(query.cursor, query.sort) if query.cursor else None
+    return cursors.decode(query.cursor, _order_name(query)) if query.cursor else None
 
 
 def _read_page(
@@ -386,15 +392,14 @@ def _known(session: Session, owner_id: str, url: str) -> Video | None:
     different file later, so it is fetched again.
     """
     in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
-    generated = (col(Video.status) == Status.READY) & col(Video.requested_at).is_not(None)
-    fetched = (col(Video.source_url) == url) & or_(in_work, generated)
-    linked_to = (col(Video.s3_key) == _key_in(owner_id, url)) & generated
-    same = (
-        select(Video)
-        .where(Video.owner_id == owner_id, or_(fetched, linked_to))
-        .order_by(col(Video.created_at).desc())
-    )
-    return session.exec(same).first()
+    generated = lifecycle.in_status(Status.READY) & col(Video.requested_at).is_not(None)
+    owned = select(Video).where(Video.owner_id == owner_id)
+    fetched = owned.where(*pages.has_source(url), or_(in_work, generated))
+    newest = fetched.order_by(col(Video.created_at).desc()).limit(1)
+    key = _key_in(owner_id, url)
+    linked_to = owned.where(Video.s3_key == key, generated)
+    found = [session.exec(newest).first(), session.exec(linked_to).first() if key else None]
+    return max(filter(None, found), key=lambda video: video.created_at, default=None)
 
 
 def _key_in(owner_id: str, url: str) -> str:
