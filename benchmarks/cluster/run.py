@@ -82,11 +82,7 @@ def _start(cluster: Cluster, plan: Plan, stack: ExitStack) -> Networks:
     for _ in range(3):
         cluster.add_worker()
     cluster.add_worker(DATABASE_URL=networks.worker.url)
-    for part in (*cluster.replicas, *cluster.workers):
-        part.start(wait=False)
-    for part in (*cluster.replicas, *cluster.workers):
-        part.wait_until_ready()
-    cluster.start_nginx()
+    cluster.start()
     return networks
 
 

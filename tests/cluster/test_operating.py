@@ -30,6 +30,7 @@ from videovault.worker import enqueue
 
 pytestmark = pytest.mark.cluster
 ID = "click-0123456789"
+NO_GENERATOR = "http://127.0.0.1:1/video"
 
 
 def readiness(port: int) -> dict[str, Any]:
@@ -85,13 +86,13 @@ def test_a_worker_with_a_frozen_queue_is_not_ready_until_it_is_back(
 
 @pytest.mark.usefixtures("moto_s3")
 def test_a_worker_without_its_database_is_not_ready_until_it_is_back(
-    configure: Configure, tmp_path: Path
+    configure: Configure, tmp_path: Path, redis_url: str
 ) -> None:
     port = free_port()
     with running_postgres() as database:
         url = database.environment["URL"].replace("postgresql:", "postgresql+psycopg:")
         migrate(url)
-        configure(DATABASE_URL=url, WORKER_PORT=port)
+        configure(DATABASE_URL=url, QUEUE_URL=redis_url, VIDEO_WEBHOOK_URL=NO_GENERATOR, WORKER_PORT=port)
         with running_worker(tmp_path / "worker.log"):
             eventually(lambda: is_ready(port))
             database.stop()

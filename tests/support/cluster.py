@@ -82,9 +82,22 @@ class Cluster:
 
     def add_worker(self, root: Path | None = None, **settings: str) -> Part:
         """One more worker, not started, from ``root`` or a checkout of its own."""
-        part = self._product(f"worker-{len(self.workers) + 1}", "worker", root, {"WORKERS": "4", **settings})
+        port = str(free_port())
+        own = {"WORKERS": "4", "WORKER_PORT": port, **settings}
+        part = self._product(f"worker-{len(self.workers) + 1}", "worker", root, own)
+        part.ready = lambda: answers(f"http://127.0.0.1:{port}/readyz")
         self.workers.append(part)
         return part
+
+    def start(self) -> None:
+        """Replicas, workers and nginx. The replicas first: a worker may not record a queue in SQLite as all processes'."""
+        for parts in (self.replicas, self.workers):
+            for part in parts:
+                part.start(wait=False)
+            for part in parts:
+                part.wait_until_ready()
+        if self.replicas:
+            self.start_nginx()
 
     def start_nginx(self) -> None:
         """Round robin over the replicas there are now."""
@@ -93,20 +106,6 @@ class Cluster:
 
     def run(self, *arguments: str, root: Path = ROOT, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Another command of the product: ``cluster.run("migrate")``."""
-        return self._python("-m", "videovault", *arguments, root=root, **settings)
-
-    def create_tables(self) -> None:
-        """Of the database and of the queue; processes that start at once would race to create the queue's."""
-        for command in (
-            ("-m", "videovault", "migrate"),
-            ("-c", "from videovault import worker; worker.queue()"),
-        ):
-            done = self._python(*command)
-            assert done.returncode == 0, done.stderr
-
-    def _python(
-        self, *arguments: str, root: Path = ROOT, **settings: str
-    ) -> "subprocess.CompletedProcess[str]":
         environment = {
             **own_environment(),
             **self.settings,
@@ -114,7 +113,7 @@ class Cluster:
             **settings,
         }
         return subprocess.run(
-            [sys.executable, *arguments],
+            [*PROGRAM, *arguments],
             cwd=self.folder,
             env={**environment, "PYTHONPATH": str(root)},
             capture_output=True,
@@ -196,18 +195,13 @@ def running_cluster(
         nginx = nginx_in(folder / "nginx", url)
         cluster = Cluster(folder, world, common, url, database, postgres, redis_part, s3, nginx)
         stack.callback(cluster.close)
-        cluster.create_tables()
+        migrated = cluster.run("migrate")
+        assert migrated.returncode == 0, migrated.stderr
         for _ in range(replicas):
             cluster.add_replica()
         for _ in range(workers):
             cluster.add_worker()
-        parts = [*cluster.replicas, *cluster.workers]
-        for part in parts:
-            part.start(wait=False)
-        for part in parts:
-            part.wait_until_ready()
-        if replicas:
-            cluster.start_nginx()
+        cluster.start()
         yield cluster
 
 
