@@ -350,8 +350,13 @@ def _run_periodically(
         except DiskFull as error:
             log.warning("the disk is full, waiting", task=name, reason=error.public_message)
             pause += full_seconds
-        except Exception:
-            log.exception("failed, trying again", task=name)
+        except Exception as error:
+            if db.is_unavailable(error):  # an outage needs no traceback from each task
+                log.warning(
+                    "no answer from the database, trying again", task=name, reason=type(error).__name__
+                )
+            else:
+                log.exception("failed, trying again", task=name)
 
 
 def _repairing() -> Callable[[], None]:

@@ -180,7 +180,9 @@ def _check_has_no_own_parts() -> None:
         "VIDEO_WEBHOOK_URL": (chosen.video_webhook_url is None, "the embedded studio"),
     }
     lines = [
-        f"  {name} is not set: {part} of this machine." for name, (is_own, part) in own.items() if is_own
+        f"  {name}: this process would use {part} of this machine."
+        for name, (is_own, part) in own.items()
+        if is_own
     ]
     if lines and not _has_local_database():
         raise ConfigurationError(OWN_PARTS.format(differences="\n".join(lines)))
