@@ -91,7 +91,7 @@ def test_an_embedded_worker_that_waits_for_its_database_sends_heartbeats(
     configure: Configure, tmp_path: Path
 ) -> None:
     """Its supervisor would kill it otherwise."""
-    configure(DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/away", START_WAIT_SECONDS=3600)
+    configure(DATABASE_URL="postgresql+psycopg://videovault@127.0.0.1:1/away", START_WAIT_SECONDS=3600)
     heartbeats, written = os.pipe()
     environment = {**os.environ, HEARTBEAT_FD: str(written)}
     with (

@@ -25,7 +25,7 @@ def install(engine: Engine) -> None:
         if not missing:
             return
         try:
-            # A concurrent build waits for every older transaction, such as a backup's, and blocks nobody meanwhile.
+            # A concurrent build waits for every older transaction, such as a backup's, and blocks no reader or writer.
             connection.execute(text(f"SET lock_timeout = '{BUILD_SECONDS}s'"))
             connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
             for name in sorted(missing):

@@ -78,7 +78,7 @@ def upgrade() -> None:
     is_used = connection.scalar(sa.text("SELECT 1 FROM videos LIMIT 1")) is not None
     if connection.dialect.name == "postgresql" and is_used:
         with op.get_context().autocommit_block():  # commits what is above
-            # It waits for every older transaction, such as a backup's, and blocks nobody meanwhile.
+            # It waits for every older transaction, such as a backup's, and blocks no reader or writer.
             op.execute(f"SET lock_timeout = '{LONG_STATEMENT_SECONDS:.0f}s'")
             _drop_unfinished_indexes()
             _create_indexes("lower(title)", "INDEX CONCURRENTLY")

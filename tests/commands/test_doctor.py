@@ -20,13 +20,9 @@ from videovault import worker
 from videovault.__main__ import main
 from videovault.commands import doctor
 from videovault.config import settings
-from videovault.db import transaction
 from videovault.gateways import queue_tables
 from videovault.gateways.storage import Storage
-from videovault.models import Status
-from videovault.services.accounts import accounts
-from videovault.services.core import lifecycle
-from videovault.services.maintenance import identity, keys
+from videovault.services.maintenance import identity
 
 OTHER_KEY = "Q0c9vX2mT7rLw4ZbN8yKd1Hs6FgJ5uEa"
 
@@ -61,16 +57,6 @@ def examine(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Examine
         return Report(status, {check["name"]: check for check in said["checks"]})
 
     return run
-
-
-@pytest.fixture
-def in_use(installation: Path) -> Path:
-    """An installation with a video; returns its DATA_DIR."""
-    owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    with transaction() as session:
-        session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
-    keys.verify_keys()
-    return installation / "var"
 
 
 def test_sound_installation_has_nothing_broken(moto_s3: Storage, in_use: Path, examine: Examine) -> None:
@@ -169,7 +155,7 @@ def test_data_dir_on_a_full_disk(installation: Path, examine: Examine) -> None:
     assert "DATA_DIR to another disk" in found["data-dir"]["advice"]
 
 
-@pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder in which nobody can write")
+@pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder that is read-only even for root")
 def test_data_dir_that_cannot_be_written(examine: Examine) -> None:
     found = examine(DATA_DIR="/proc/sys")
     assert found["data-dir"]["state"] == "broken"

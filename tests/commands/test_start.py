@@ -79,16 +79,6 @@ def start_process(installation: Path) -> Start:
     return run
 
 
-@pytest.fixture
-def in_use(installation: Path) -> Path:
-    """An installation with an owner and a stored video; returns its DATA_DIR."""
-    owner = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    with transaction() as session:
-        session.add(lifecycle.new_video(owner.user_id, Status.READY, "Launch"))
-    keys.verify_keys()
-    return installation / "var"
-
-
 def lose_key() -> None:
     (settings().data_dir / "installation.json").unlink()
     settings.cache_clear()
@@ -330,7 +320,7 @@ def test_uncorrectable_permissions_are_logged(installation: Path, start_process:
     assert str(folder) in done.stderr
 
 
-@pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder in which nobody can write")
+@pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder that is read-only even for root")
 def test_read_only_data_dir_is_refused(start: Start) -> None:
     done = start("run", DATA_DIR="/proc/sys")
     assert done.returncode == 2

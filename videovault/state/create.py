@@ -103,9 +103,8 @@ class CreateState(SessionState):
         """The result, with the wait still on; None if it was cancelled. For background handlers."""
         task, started = asyncio.ensure_future(call), time.monotonic()
         while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
-            if (
-                not self._is_open()
-            ):  # nobody sees the seconds; the result is kept for when the page is open again
+            # The result is kept for when the page is open again; until then it shows no seconds.
+            if not self._is_open():
                 continue
             with suppress(*OUTAGE_ERRORS):
                 async with self:

@@ -30,7 +30,7 @@ RENEW_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 READ_SECONDS = 5.0
 CANCEL_SECONDS = 0.5
-NOBODY = ""
+NO_TAB = ""
 
 
 class PatientPubSub(PubSub):
@@ -124,7 +124,7 @@ class SharedTokens(RedisTokenManager):
 
     async def _is_alive(self, instance_id: str) -> bool:
         """Whether the replica is subscribed to its channel: Redis ends subscriptions with their connection."""
-        message = pickle.dumps(LostAndFoundRecord(token=NOBODY, update=StateUpdate()))
+        message = pickle.dumps(LostAndFoundRecord(token=NO_TAB, update=StateUpdate()))
         channel = f"channel:{self._get_lost_and_found_key(instance_id)}"
         return bool(await self.redis.publish(channel, message))
 

@@ -54,5 +54,5 @@ def test_a_short_pause_of_the_checks_is_no_outage(clock: Clock) -> None:
 
 def test_no_lease_counts_as_expired_while_the_database_is_away(clock: Clock, configure: Configure) -> None:
     watch = running_watch(clock)
-    configure(DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/away")
+    configure(DATABASE_URL="postgresql+psycopg://videovault@127.0.0.1:1/away")
     assert not watch.leases_are_valid()

@@ -1,5 +1,7 @@
 """Refuse to start if the database or the stored videos were lost: if one is empty, but the other is not."""
 
+from collections.abc import Callable
+
 from sqlmodel import col, select
 
 from videovault import logs
@@ -67,13 +69,8 @@ def _stores(key: str) -> bool:
     if settings().uses_embedded_s3:
         return (settings().data_dir / "s3" / EMBEDDED_BUCKET / key).is_file()
     from videovault.gateways import storage
-    from videovault.services.admin.health import SharedRun
 
-    try:
-        found = SharedRun[bool]("store").start(lambda: storage.connected().info(key) is not None)
-        return found.result(TIMEOUT_SECONDS)
-    except (StorageError, TimeoutError):
-        return False
+    return _ask_store(lambda: storage.connected().info(key) is not None) is True
 
 
 def _place() -> str:
@@ -90,13 +87,15 @@ def _holds_videos(key: str | None = None) -> bool | None:
         return bool(key and (bucket / key).is_file()) or any(
             path.is_file() for path in (bucket / PREFIX).rglob("*")
         )
-    from videovault.services.admin.health import (
-        SharedRun,
-    )  # like the S3 client: 0.2 s, for an external store only
+    return _ask_store(lambda: _bucket_holds_videos(key))
 
-    outcome = SharedRun[bool]("store").start(lambda: _bucket_holds_videos(key))
+
+def _ask_store(question: Callable[[], bool]) -> bool | None:
+    """The answer of an external store; None if it does not answer in time."""
+    from videovault.services.admin.health import SharedRun  # 0.2 s, like the S3 client
+
     try:
-        return outcome.result(TIMEOUT_SECONDS)
+        return SharedRun[bool]("store").start(question).result(TIMEOUT_SECONDS)
     except (StorageError, TimeoutError) as error:
         log.warning(
             "the bucket could not be compared with the database", reason=str(error) or "no answer in time"

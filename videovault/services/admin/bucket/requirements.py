@@ -155,7 +155,9 @@ def cors(present: Document | None, needs: Needs) -> Judgement:
     found = f"No rule allows {' and '.join(METHODS)} from {needs.origin}."
     if len(others) >= MAX_CORS_RULES:
         return Judgement(
-            "warning", found, f"Add {needs.origin} to one of the {len(others)} rules: no more are possible."
+            "warning",
+            found,
+            f"Add {needs.origin} to one of the {len(others)} rules: a bucket cannot have more.",
         )
     return Judgement("warning", found, wanted={"CORSRules": [*others, rule]})
 
