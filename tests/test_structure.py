@@ -18,8 +18,6 @@ PATHS = structure.modules()
 GRAPH = structure.imports(PATHS)
 # Small modules with one importer, and why each is a subject of its own.
 SMALL = {
-    "videovault.api.health": "the router of its feature",
-    "videovault.api.middleware.hidden_admin": "one protection, one module",
     "videovault.gateways.redis_check": "only gateways open connections",
     "videovault.commands.identity": "the output of its command",
     "videovault.embedded.previous_assets": "needs the web framework, which a start without it should not import",

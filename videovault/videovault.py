@@ -13,12 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from videovault import db, logs
-from videovault.api import metrics
+from videovault.api import monitoring
 from videovault.api.app import create_api
 from videovault.api.long_polling import VideoWatcher
 from videovault.api.middleware.connection_limits import OpenConnections
-from videovault.api.middleware.hidden_admin import hide_admin_pages
-from videovault.api.middleware.stack import wrap_in_middleware
+from videovault.api.middleware.stack import hide_admin_pages, wrap_in_middleware
 from videovault.config import settings
 from videovault.embedded import child_process, listener_guard
 from videovault.embedded.frontend import script_hashes
@@ -53,7 +52,7 @@ async def lifespan() -> AsyncIterator[None]:
                 settings(), open_connections.delivered, open_connections.notes
             ):
                 skip_teardown_in_child()
-                async with metrics.collecting(partial(page_events.count_open_pages, app)):
+                async with monitoring.collecting(partial(page_events.count_open_pages, app)):
                     # Takes half a second. A process that keeps the database open has to do it: closing drops the long log.
                     refilling = asyncio.create_task(asyncio.to_thread(repair.run_all, db.refill_disk_reserve))
                     yield

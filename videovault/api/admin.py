@@ -1,4 +1,4 @@
-"""Administration: videos, users, invitations, the audit log, statistics, and S3 against the database."""
+"""Administration: videos, users, the audit log, statistics, S3 against the database, and the webhook log."""
 
 from typing import Annotated
 
@@ -7,25 +7,34 @@ from fastapi import APIRouter, Path, Query
 from videovault.api.auth import SignedInCaller
 from videovault.api.responses import Success, failures
 from videovault.api.schemas import (
+    AddressBody,
     AdminVideosParams,
     DeleteManyBody,
     EventParams,
+    FieldBody,
+    Id,
     InvitationBody,
     PageParams,
     StatsParams,
     UserBody,
+    WebhookCallParams,
 )
 from videovault.services.accounts import accounts, passwords
-from videovault.services.admin import audit_log, statistics, users, videos
+from videovault.services.admin import audit_log, rescue, statistics, users, videos
 from videovault.services.admin.audit_log import AuditLogQuery, AuditLogView
 from videovault.services.admin.statistics import StatsView
 from videovault.services.admin.users import AdminUserView, UserChange
 from videovault.services.admin.videos import VideosQuery
-from videovault.services.core.views import AdminVideoView, DeletionResult, LinkView, View
+from videovault.services.core.views import AdminVideoView, DeletionResult, LinkView, VideoView, View
+from videovault.services.generation import webhook_log
+from videovault.services.generation.result_field import VIDEO_RESULT_FIELD
+from videovault.services.generation.webhook_log import WebhookCallsView
 from videovault.services.maintenance import reconcile
+from videovault.worker import enqueue
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
 UserId = Annotated[str, Path(alias="userId", max_length=64)]
+CallId = Annotated[Id, Path(alias="deliveryId")]
 
 
 class AllVideos(View):
@@ -50,6 +59,13 @@ class OneUser(View):
 
 class EndedSessions(View):
     ended_sessions: int
+
+
+class Chosen(View):
+    """The setting as it can be added to ``.env``, and the number of waiting videos that continue with it."""
+
+    setting: str
+    videos: int
 
 
 @router.get("/videos", response_model_exclude_none=True, responses=failures(400, 401, 403))
@@ -143,3 +159,44 @@ def repair_mismatches(caller: SignedInCaller) -> Success[reconcile.Report]:
 def _reconciled(report: reconcile.Report) -> Success[reconcile.Report]:
     found = sum(mismatch.count for mismatch in report.found)
     return Success(message=f"{found} mismatches found, {found - report.left} repaired", data=report)
+
+
+@router.get("/deliveries", response_model_exclude_none=True, responses=failures(400, 401, 403))
+def list_deliveries(
+    caller: SignedInCaller, query: Annotated[WebhookCallParams, Query()]
+) -> Success[WebhookCallsView]:
+    """The webhook calls of the last 30 days, in and out, newest first."""
+    found = webhook_log.list_calls(caller, **{**query.model_dump(), "video_id": query.video_id or ""})
+    return Success(message="Deliveries retrieved successfully", data=found)
+
+
+@router.post(
+    "/deliveries/{deliveryId}/replay",
+    response_model_exclude_none=True,
+    responses=failures(400, 401, 403, 404, 409),
+)
+def replay(caller: SignedInCaller, call_id: CallId) -> Success[VideoView]:
+    """Apply an earlier report again."""
+    video = rescue.replay(caller, call_id, enqueue=enqueue)
+    return Success(message="Report applied again", data=video)
+
+
+@router.post("/deliveries/{deliveryId}/field", responses=failures(400, 401, 403, 404, 409))
+def choose_field(caller: SignedInCaller, call_id: CallId, body: FieldBody) -> Success[Chosen]:
+    """Read the video's address from this field of all reports, and continue with the videos that wait for one."""
+    videos = rescue.choose_result_field(caller, call_id, body.field, enqueue=enqueue)
+    chosen = Chosen(setting=f"{VIDEO_RESULT_FIELD}={body.field}", videos=videos)
+    return Success(message="Field chosen", data=chosen)
+
+
+@router.post(
+    "/videos/{videoId}/rescue",
+    response_model_exclude_none=True,
+    responses=failures(400, 401, 403, 404, 409, 422),
+)
+def attach_file(
+    caller: SignedInCaller, video_id: Annotated[Id, Path(alias="videoId")], body: AddressBody
+) -> Success[VideoView]:
+    """Give a stuck video the address of its finished file, and store it."""
+    video = rescue.set_video_url(caller, video_id, body.video_url, enqueue=enqueue)
+    return Success(message="Video is being stored", data=video)

@@ -15,18 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from videovault.api import (
-    accounts,
-    admin,
-    callbacks,
-    generation,
-    health,
-    metrics,
-    responses,
-    sharing,
-    videos,
-    webhook_log,
-)
+from videovault.api import accounts, admin, callbacks, generation, monitoring, responses, sharing, videos
 from videovault.api.long_polling import VideoWatcher
 from videovault.errors import InvalidInput, VideoVaultError
 
@@ -74,9 +63,7 @@ def create_api(watcher: VideoWatcher | None = None) -> "Api":
         sharing.link_router,
         sharing.share_router,
         admin.router,
-        webhook_log.router,
-        health.router,
-        metrics.router,
+        monitoring.router,
         _docs_router(),
     ):
         api.include_router(router, dependencies=[Depends(_refuse_repeated_parameters)])

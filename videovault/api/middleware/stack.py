@@ -1,4 +1,4 @@
-"""The middleware around the whole application, pages and API: limits, host and CSRF checks, headers, request log."""
+"""The middleware around pages and API: limits, host and CSRF checks, headers, request log, hidden admin pages."""
 
 import re
 import time
@@ -6,24 +6,30 @@ from collections.abc import Callable, Collection
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videovault import logs, untrusted_json
+from videovault.api import auth
 from videovault.api.middleware import body_limit, connection_limits, csp, hosts
 from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.csrf import CROSS_SITE, is_cross_site
 from videovault.api.middleware.hosts import apply_forwarded_headers, client_ip
 from videovault.api.responses import IDENTITY, INTERNAL_ERROR, NOT_FOUND, REQUEST_ID, problem
 from videovault.db import is_unavailable
-from videovault.errors import DatabaseUnavailable
+from videovault.errors import DatabaseUnavailable, NotSignedIn
 from videovault.logs.redaction import CALLBACK_PATH, HIDDEN
+from videovault.services.accounts import sessions
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 BODY_INCOMPLETE = "The body of this request is not complete or its chunks are malformed."
 BODY_TOO_SLOW = f"The body did not arrive within {body_limit.BODY_SECONDS:.0f} seconds."
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+ADMIN_PAGES = "/admin"
+UNKNOWN_PAGE = "/there-is-no-such-page"
 
 ScriptHashes = Callable[[], Collection[str]]
 log = logs.get(__name__)
@@ -187,3 +193,29 @@ def _request_id(scope: Scope) -> str:
     """The id that a proxy or client sent, if it is short and plain enough for logs and headers; else a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if ACCEPTED_REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def hide_admin_pages(app: ASGIApp) -> ASGIApp:
+    """Give everyone signed in who is not an admin the same 404 as for an unknown address.
+
+    Anonymous visitors still reach the admin pages, which send them to sign in.
+    """
+
+    async def hidden(scope: Scope, receive: Receive, send: Send) -> None:
+        is_admin_page = scope["type"] == "http" and _is_admin_page(scope["path"])
+        if is_admin_page and await run_in_threadpool(_is_other_user, auth.session_token(scope)):
+            scope = {**scope, "path": UNKNOWN_PAGE, "raw_path": UNKNOWN_PAGE.encode()}
+        await app(scope, receive, send)
+
+    return hidden
+
+
+def _is_admin_page(path: str) -> bool:
+    return path == ADMIN_PAGES or path.startswith(f"{ADMIN_PAGES}/")
+
+
+def _is_other_user(token: str) -> bool:
+    try:
+        return bool(token) and not sessions.authenticate(token).is_admin
+    except NotSignedIn:
+        return False

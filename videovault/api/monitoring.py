@@ -1,21 +1,24 @@
-"""The metrics of the web process, for Prometheus."""
+"""What monitoring asks: whether the installation lives and is ready, and the metrics of the web process."""
 
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
 
 from videovault import metrics
 from videovault.api.responses import failures
 from videovault.config import settings
 from videovault.errors import NotFound, NotSignedIn
+from videovault.services.admin import health
 from videovault.services.admin import metrics as gauges
 from videovault.services.admin.health import SharedRun
+from videovault.worker import queue
 
 FORMATS = ("text/plain", "application/openmetrics-text")
 LAG_INTERVAL_SECONDS = 0.5
@@ -23,6 +26,40 @@ Exposition = tuple[bytes, str]
 
 router = APIRouter(tags=["Operations"])
 _bearer = HTTPBearer(auto_error=False, scheme_name="metricsToken", description="`METRICS_TOKEN`.")
+
+
+class Alive(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """``checks`` says ``ok`` or what is wrong, by the name of the part."""
+
+    status: Literal["ok", "failing"]
+    checks: dict[str, str]
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """The process answers."""
+    return Alive()
+
+
+@router.get("/readyz", responses={503: {"model": Ready, "description": "A part fails"}})
+async def readyz(response: Response) -> Ready:
+    """Database and disk are writable, S3 and queue reachable. Results are shared for a few seconds."""
+    running = {name: asyncio.wrap_future(run) for name, run in health.start({"queue": _pending_jobs}).items()}
+    await asyncio.wait(running.values(), timeout=health.TIMEOUT_SECONDS)
+    checks = {
+        name: run.result() if run.done() else health.timeout_message(name) for name, run in running.items()
+    }
+    is_failing = any(result != health.OK for result in checks.values())
+    response.status_code = 503 if is_failing else 200
+    return Ready(status="failing" if is_failing else "ok", checks=checks)
+
+
+def _pending_jobs() -> int:
+    return int(queue().huey.pending_count())
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""`GET /metrics` of the web process."""
+"""Liveness, readiness, and the metrics of the web process."""
 
 import asyncio
 
@@ -8,11 +8,45 @@ import pytest
 from tests.support.installation import Configure
 from tests.support.scrape import OPENMETRICS, TOKEN, parse
 from videovault import metrics
-from videovault.api import metrics as endpoint
+from videovault.api import monitoring
 from videovault.config import settings
 from videovault.errors import ConfigurationError
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.mark.usefixtures("installation")
+def test_healthz_needs_no_other_part(client: httpx.Client, configure: Configure) -> None:
+    configure(DATABASE_URL="sqlite:////nowhere/at/all.db")
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.usefixtures("moto_s3")
+def test_readyz_checks_all_parts(client: httpx.Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    checks = dict.fromkeys(("database", "disk", "s3", "queue"), "ok")
+    assert answer.json() == {"status": "ok", "checks": checks}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "part"),
+    [
+        ("DATABASE_URL", "sqlite:///empty.db", "database"),
+        ("AWS_S3_BUCKET_NAME", "there-is-no-such-bucket", "s3"),
+        ("QUEUE_URL", "redis://127.0.0.1:1", "queue"),
+    ],
+)
+@pytest.mark.usefixtures("moto_s3")
+def test_readyz_names_the_part_that_fails(
+    client: httpx.Client, configure: Configure, setting: str, value: str, part: str
+) -> None:
+    configure(**{setting: value})
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    checks = answer.json()["checks"]
+    assert [name for name, said in checks.items() if said != "ok"] == [part]
+    assert value not in checks[part]
 
 
 @pytest.mark.usefixtures("moto_s3", "counting")
@@ -20,7 +54,7 @@ def test_prometheus_reads_the_metrics_with_the_token(client: httpx.Client, confi
     configure(METRICS_TOKEN=TOKEN)
 
     async def scraped() -> httpx.Response:
-        async with endpoint.collecting(lambda: 7):
+        async with monitoring.collecting(lambda: 7):
             return await asyncio.to_thread(client.get, "/metrics", headers=BEARER | OPENMETRICS)
 
     answer = asyncio.run(scraped())
@@ -55,7 +89,7 @@ def test_without_the_setting_there_is_no_such_page(client: httpx.Client) -> None
 @pytest.mark.usefixtures("installation")
 def test_without_the_setting_nothing_is_counted() -> None:
     async def collect() -> None:
-        async with endpoint.collecting(lambda: 7):
+        async with monitoring.collecting(lambda: 7):
             metrics.exposition()
 
     with pytest.raises(RuntimeError, match="not enabled"):
