@@ -16,9 +16,15 @@ from videovault.pages import PAGES
 from videovault.state import outages, session
 from videovault.state.create import CreateState
 from videovault.state.live_updates import ProgressState
-from videovault.state.open_tabs import open_tabs
 from videovault.state.outages import OutageMonitor
-from videovault.state.session import IS_RECONNECT, PAGE_LOAD, SessionGuard, SessionState, on_server_error
+from videovault.state.session import (
+    IS_RECONNECT,
+    PAGE_LOAD,
+    SessionGuard,
+    SessionState,
+    on_server_error,
+    open_tabs,
+)
 
 
 class Service:

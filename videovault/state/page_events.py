@@ -27,9 +27,15 @@ from videovault import logs
 from videovault.logs import OncePerInterval
 from videovault.state import outages, shared_state
 from videovault.state.live_updates import update_feed
-from videovault.state.open_tabs import open_tabs
 from videovault.state.outages import OUTAGE_ERRORS, monitor
-from videovault.state.session import IS_RECONNECT, STORAGE_PREFIX, SessionState, caller_of, failed_tabs
+from videovault.state.session import (
+    IS_RECONNECT,
+    STORAGE_PREFIX,
+    SessionState,
+    caller_of,
+    failed_tabs,
+    open_tabs,
+)
 from videovault.state.share_page import SharePageState
 
 MAX_WAITING = 64  # queued or running events of one tab; a page has a handful

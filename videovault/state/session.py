@@ -27,7 +27,6 @@ from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
 from videovault.state.background import BatchedCache, run_in_db_pool
-from videovault.state.open_tabs import open_tabs
 from videovault.state.outages import is_outage_error, monitor
 from videovault.state.view_models import VideoNotice
 
@@ -47,6 +46,23 @@ OUTAGE_LOG_SECONDS = 1.0
 Handler = Callable[..., Any]
 _event: Any = rx.event  # mypy takes it for the module of the same name
 log = logs.get(__name__)
+
+
+class OpenTabs:
+    """Which tabs are connected to this process. Every tab counts as open until a server says which ones are."""
+
+    def __init__(self) -> None:
+        self._is_open: Callable[[str], bool] = lambda _token: True
+
+    def use(self, is_open: Callable[[str], bool]) -> None:
+        self._is_open = is_open
+
+    def has(self, token: str) -> bool:
+        """Whether the tab with this token of Reflex' is connected."""
+        return self._is_open(token)
+
+
+open_tabs = OpenTabs()
 
 
 class SessionState(rx.State):
