@@ -4,7 +4,6 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.dialog import dialog
 from videovault.components.elements import (
     autosave,
     button,
@@ -20,9 +19,10 @@ from videovault.components.elements import (
     remove_stored,
     url_input,
 )
+from videovault.components.overlays import dialog
 from videovault.components.player import player
 from videovault.components.progress import budget_line, elapsed_wait, full_progress, is_unanswered
-from videovault.components.share_dialog import share_button
+from videovault.components.sharing import share_button
 from videovault.services.generation.scripts import PARTS
 from videovault.state import wording
 from videovault.state.create import CreateState, script_storage_name

@@ -12,7 +12,7 @@ from videovault.pages.create import create
 from videovault.pages.gallery import gallery
 from videovault.pages.home import home
 from videovault.pages.layout import not_found, problem
-from videovault.pages.share_page import share_page
+from videovault.pages.sharing import share_page
 from videovault.pages.sign_in import forgot, login, register, reset
 from videovault.state import wording
 from videovault.state.account import AccountState

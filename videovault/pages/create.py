@@ -17,7 +17,7 @@ from videovault.components.elements import (
     text_input,
 )
 from videovault.components.progress import budget_line, elapsed_wait
-from videovault.components.share_dialog import share_dialog
+from videovault.components.sharing import share_dialog
 from videovault.pages.layout import app_page, page_head
 from videovault.services.generation.avatars import OTHER_AVATAR
 from videovault.state import wording

@@ -5,12 +5,19 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.create_modal import create_modal, create_similar_button
-from videovault.components.dialog import confirmation, deletion_warning, dialog
-from videovault.components.elements import button, download_button, icon, link_button, options
-from videovault.components.import_dialog import import_dialog
+from videovault.components.elements import (
+    button,
+    download_button,
+    field,
+    icon,
+    link_button,
+    options,
+    text_input,
+)
+from videovault.components.overlays import UrlDialogTexts, confirmation, deletion_warning, dialog, url_dialog
 from videovault.components.player import player
 from videovault.components.progress import slow_notice
-from videovault.components.share_dialog import share_button, share_dialog
+from videovault.components.sharing import share_button, share_dialog
 from videovault.components.video_card import card_chunk, card_skeleton, more, selection
 from videovault.pages.layout import app_page, page_head
 from videovault.state import wording
@@ -78,7 +85,7 @@ def gallery() -> rx.Component:
         ),
         _player(),
         _delete_dialog(),
-        import_dialog(),
+        _import_dialog(),
         share_dialog(),
         create_modal(),
         active="/gallery",
@@ -246,4 +253,25 @@ def _delete_dialog() -> rx.Component:
         is_busy=DeleteDialogState.is_busy,
         on_confirm=DeleteDialogState.delete,
         on_dismiss=DeleteDialogState.cancel,
+    )
+
+
+def _import_dialog() -> rx.Component:
+    return url_dialog(
+        wording.IMPORT_FROM_LINK,
+        field(
+            "title",
+            wording.TITLE,
+            text_input("title", placeholder="Uses the file name if empty"),
+            note=wording.OPTIONAL,
+        ),
+        name="adding",
+        texts=UrlDialogTexts(
+            label=wording.VIDEO_URL,
+            hint="A direct link to the file, for example one ending in .mp4. It is downloaded by the server, not by your device.",
+            submit="Import",
+        ),
+        state=ImportDialogState,
+        is_open=ImportDialogState.is_open,
+        on_submit=ImportDialogState.add,
     )

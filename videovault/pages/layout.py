@@ -10,7 +10,7 @@ from reflex_components_core.base.error_boundary import (  # type: ignore[import-
 )
 
 from videovault.components.elements import clearing_storage, icon_button, link_button, native_form, sentence
-from videovault.components.notices import connection_notice, notices
+from videovault.components.overlays import connection_notice, notices
 from videovault.state import wording
 from videovault.state.problem import ProblemState
 from videovault.state.session import SessionState

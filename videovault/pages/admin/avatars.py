@@ -4,8 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.dialog import confirmation, dialog
 from videovault.components.elements import button, field, form, form_error, icon_button, portrait, text_input
+from videovault.components.overlays import confirmation, dialog
 from videovault.pages.admin.admin_layout import admin_page
 from videovault.state import wording
 from videovault.state.admin.avatars import AdminAvatarsState

@@ -5,11 +5,13 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.elements import DATE, DATE_TIME, button, form_error, is_empty, local_time, sentence
-from videovault.pages.admin.admin_layout import ZONE, admin_page, section, with_code
-from videovault.pages.admin.mismatches import mismatches
+from videovault.components.overlays import question
+from videovault.components.progress import bar
+from videovault.pages.admin.admin_layout import ZONE, admin_page, running_task, section, with_code
 from videovault.pages.admin.webhook_log import attach_file_dialog, webhook_log
 from videovault.state import wording
 from videovault.state.admin.activity import AdminStatisticsState
+from videovault.state.admin.mismatches import AdminMismatchesState
 from videovault.state.admin.system import AdminSystemState, AdminTestOrderState
 
 DAY_TICK = "(day) => new Date(day).toLocaleDateString(undefined, {day: 'numeric', month: 'short'})"
@@ -31,7 +33,7 @@ def system() -> rx.Component:
     return admin_page(
         "/admin/system",
         rx.el.div(
-            _checks(), _test_order(), _charts(), mismatches(), webhook_log(), class_name="stack below-tools"
+            _checks(), _test_order(), _charts(), _mismatches(), webhook_log(), class_name="stack below-tools"
         ),
         attach_file_dialog(),
         text="The state of every part, checked live.",
@@ -254,4 +256,107 @@ def _day(day: Any) -> rx.Component:
         rx.el.td(day.videos, class_name="figures"),
         rx.el.td(day.size, class_name="figures"),
         key=day.day,
+    )
+
+
+def _mismatches() -> rx.Component:
+    state = AdminMismatchesState
+    return section(
+        "S3 and database",
+        form_error("mismatches"),
+        rx.cond(state.activity != "", _comparison()),
+        rx.el.p(state.verdict, role="status", class_name="verdict"),
+        rx.cond(
+            ~is_empty(state.mismatches),
+            rx.el.ul(rx.foreach(state.mismatches, _mismatch), class_name="lines"),
+        ),
+        _repair_dialog(),
+        name="mismatches",
+        text="Files without a video, and videos whose file is missing.",
+        actions=[
+            rx.cond(
+                state.can_repair,
+                button(
+                    wording.REPAIR, variant="main", on_click=state.ask, aria_disabled=state.activity != ""
+                ),
+            ),
+            button("Check for mismatches", on_click=state.check, aria_disabled=state.activity != ""),
+        ],
+    )
+
+
+def _comparison() -> rx.Component:
+    state = AdminMismatchesState
+    return rx.el.div(
+        running_task(state.activity, state.amount_done, state.stop),
+        bar(state.percent, state.activity),
+        rx.el.p(
+            "A large bucket takes several minutes. You can leave this page meanwhile.",
+            class_name="soft small",
+        ),
+        class_name="stack close",
+    )
+
+
+def _mismatch(found: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(
+                rx.el.strong(found.title),
+                rx.el.span(
+                    rx.cond(
+                        found.repaired != "", f"{found.figures}, repaired {found.repaired}", found.figures
+                    ),
+                    class_name="figures",
+                ),
+                class_name="row apart",
+            ),
+            rx.el.span(with_code(found.advice), class_name="soft small"),
+            rx.el.details(
+                rx.el.summary("Details", aria_label=f"Details: {found.title}"),
+                rx.el.ul(
+                    rx.foreach(found.examples, _example),
+                    class_name="small examples",
+                    tab_index=0,
+                    aria_label=found.title,
+                ),
+                rx.cond(found.more != "", rx.el.p(found.more, class_name="soft small")),
+                open=found.has_failures,
+            ),
+            class_name="line-text",
+        ),
+        key=found.title,
+    )
+
+
+def _example(item: Any) -> rx.Component:
+    return rx.el.li(
+        rx.el.span(
+            sentence("{name} {detail}", name=item.name, detail=rx.el.span(item.detail, class_name="soft"))
+        ),
+        rx.cond(item.is_repaired, rx.el.span("Repaired", class_name="soft")),
+        rx.cond(item.why != "", rx.el.span(item.why, class_name="error")),
+        key=item.name,
+    )
+
+
+def _repair_dialog() -> rx.Component:
+    state = AdminMismatchesState
+    return question(
+        "Repair these mismatches?",
+        rx.el.ul(rx.foreach(state.to_change, rx.el.li)),
+        rx.cond(
+            state.to_delete != "",
+            rx.el.p(
+                sentence(
+                    "This permanently deletes at most {objects}. Anything newer than an hour is kept.",
+                    objects=rx.el.strong(state.to_delete),
+                ),
+            ),
+        ),
+        rx.el.p("Playable videos are not touched.", class_name="soft"),
+        name="mending",
+        is_open=state.is_confirming,
+        confirm_button=button(wording.REPAIR, variant="main", on_click=state.repair),
+        on_dismiss=state.cancel,
     )

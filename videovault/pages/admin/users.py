@@ -4,7 +4,6 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.dialog import dialog
 from videovault.components.elements import (
     DATE_TIME,
     button,
@@ -18,6 +17,7 @@ from videovault.components.elements import (
     select_field,
     text_input,
 )
+from videovault.components.overlays import dialog
 from videovault.components.progress import bar
 from videovault.pages.admin.admin_layout import admin_page, paging, query_string, search_filter, sorting
 from videovault.state import wording

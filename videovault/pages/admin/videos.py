@@ -4,8 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.dialog import confirmation, deletion_warning, question
 from videovault.components.elements import DATE, button, is_empty, link_button, local_time, options, sentence
+from videovault.components.overlays import confirmation, deletion_warning, question
 from videovault.components.video_card import retry_button
 from videovault.pages.admin.admin_layout import (
     admin_page,

@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from videovault.components.elements import DATE_TIME, button, is_empty, local_time, options, sentence
-from videovault.components.import_dialog import Wording, url_dialog
+from videovault.components.overlays import UrlDialogTexts, url_dialog
 from videovault.pages.admin.admin_layout import section, select_filter
 from videovault.state import wording
 from videovault.state.admin.webhook_log import AdminAttachFileState, AdminWebhookLogState
@@ -135,7 +135,7 @@ def attach_file_dialog() -> rx.Component:
     return url_dialog(
         f"Attach a file to “{video.title}”",
         name="rescue",
-        texts=Wording(
+        texts=UrlDialogTexts(
             text="For a video that the generator finished but did not report.",
             label="File URL",
             hint="The file is stored for the video's owner. No new order is placed.",

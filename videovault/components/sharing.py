@@ -4,8 +4,8 @@ from typing import Any
 
 import reflex as rx
 
-from videovault.components.dialog import dialog
 from videovault.components.elements import DATE_TIME, button, copyable, field, form, local_time, text_input
+from videovault.components.overlays import dialog
 from videovault.state import wording
 from videovault.state.share_dialog import ShareDialogState
 
