@@ -19,7 +19,7 @@ from videovault.services.videos.gallery import GalleryQuery
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.session import SessionState, signed_in
-from videovault.state.view_models import ViewModel
+from videovault.state.view_models import ViewModel, percent_of
 
 # Marks in a User-Agent, in this order: most browsers also name the ones they claim to be compatible with.
 BROWSERS = {
@@ -183,7 +183,7 @@ class AccountState(SessionState):
         self.storage = (
             f"{format_size(used)} of {format_size(quota)} used" if quota else f"{format_size(used)} used"
         )
-        self.percent = min(100, used * 100 // quota) if quota else -1
+        self.percent = percent_of(used, quota)
 
     async def _read(self, caller: Caller) -> None:
         listing = await run_in_db_pool(sessions.list_sessions, caller)

@@ -1,4 +1,4 @@
-"""Behaviour that lists share: refreshing, paging and sorting."""
+"""Behaviour that lists share: refreshing, paging, searching and sorting."""
 
 from collections.abc import Collection, Mapping
 from typing import ClassVar
@@ -60,13 +60,19 @@ class PagedTable(RefreshableList, mixin=True):
 
 
 class SortedTable(PagedTable, mixin=True):
-    """A table sorted by one of ``COLUMNS``; those in ``DESCENDING_FIRST`` start in descending order."""
+    """A table filtered by ``q`` and sorted by one of ``COLUMNS``; those in ``DESCENDING_FIRST`` start in descending order."""
 
     COLUMNS: ClassVar[Collection[str]] = ()
     DESCENDING_FIRST: ClassVar[Collection[str]] = ()
 
+    q: str = ""
     sort: str = ""
     is_descending: bool = False
+
+    @signed_in
+    async def search(self, caller: Caller, q: str) -> None:
+        self.q = q
+        await self._read_first_page(caller)
 
     @signed_in
     async def sort_by(self, caller: Caller, column: str) -> None:

@@ -213,6 +213,11 @@ class SharedVideo(ViewModel):
         )
 
 
+def percent_of(done: int, total: int) -> int:
+    """At most 100; -1, as bars take it, without a total."""
+    return min(100, done * 100 // total) if total else -1
+
+
 def _retry_note(retry: Retry) -> str:
     is_free = retry == "generation" and settings().video_webhook_url is None
     return wording.RENDERS_AGAIN if is_free else wording.RETRY_NOTES[retry]
@@ -225,7 +230,7 @@ def _generating(progress: Progress) -> VideoProgress:
         remaining = (
             "Taking longer than expected" if elapsed > expected else wording.time_left(expected - elapsed)
         )
-        percent = min(99, elapsed * 100 // expected) if expected else -1
+        percent = min(99, percent_of(elapsed, expected))
     return VideoProgress(
         step=GENERATING,
         activity=wording.AWAITING if progress.note else wording.MAKING,

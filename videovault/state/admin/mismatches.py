@@ -11,7 +11,7 @@ from videovault.services.maintenance.reconcile.report import KIND_TEXTS, RepairE
 from videovault.state import wording
 from videovault.state.background import run_in_io_pool
 from videovault.state.session import AdminState, signed_in
-from videovault.state.view_models import ViewModel
+from videovault.state.view_models import ViewModel, percent_of
 
 TICK_SECONDS = 0.5
 
@@ -128,7 +128,7 @@ class AdminMismatchesState(AdminState):
 
     def _follow(self, progress: Progress, *, repair: bool) -> None:
         self.amount_done = amount_done(progress, repair=repair)
-        self.percent = percent(progress)
+        self.percent = percent_of(progress.videos, progress.total_videos)  # S3 does not count its objects
         if self._is_stopped:
             progress.stop()
 
@@ -158,11 +158,6 @@ def amount_done(progress: Progress, *, repair: bool) -> str:
     if repair:
         return f"Checked: {checked}. Repaired: {wording.of_many(progress.mended, progress.found)}."
     return f"Checked: {checked}. Found: {wording.mismatches(progress.found)}."
-
-
-def percent(progress: Progress) -> int:
-    """By the stored videos, because S3 does not give the number of objects; -1 while unknown."""
-    return min(100, progress.videos * 100 // progress.total_videos) if progress.total_videos else -1
 
 
 def verdict(report: Report, *, is_stopped: bool) -> str:

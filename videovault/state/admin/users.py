@@ -15,7 +15,7 @@ from videovault.state import tables, wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.session import AdminState, signed_in
 from videovault.state.tables import SortedTable
-from videovault.state.view_models import ViewModel
+from videovault.state.view_models import ViewModel, percent_of
 
 DEFAULT_SORT = "created"
 # The changes that are confirmed first.
@@ -66,7 +66,7 @@ class UserRow(ViewModel):
             is_active=view.is_active,
             videos=wording.videos(view.video_count),
             storage=f"{format_size(used)} of {format_size(quota)}" if quota else format_size(used),
-            percent=min(100, used * 100 // quota) if quota else -1,
+            percent=percent_of(used, quota),
             quota_kind=kind,
             quota=f"{quota / GB:g}" if kind == "own" else "",
             seen_at=iso_utc(view.last_seen_at) if view.last_seen_at else "",
@@ -83,7 +83,6 @@ class AdminUsersState(SortedTable, AdminState):
     users: list[UserRow] = []
     total: str = ""
     address: str = ""
-    q: str = ""
 
     user: UserRow = UserRow()
     confirming: str = ""  # a key of DONE
@@ -108,11 +107,6 @@ class AdminUsersState(SortedTable, AdminState):
         self.default_quota = format_size(quota) if quota else "no limit"
         self.confirming = ""
         await self._read(caller)
-
-    @signed_in
-    async def search(self, caller: Caller, q: str) -> None:
-        self.q = q
-        await self._read_first_page(caller)
 
     @signed_in
     async def open(self, caller: Caller, user_id: str) -> None:

@@ -91,7 +91,6 @@ class AdminVideosState(SortedTable, AdminState):
     total: str = ""
     address: str = ""
 
-    q: str = ""
     status: str = ""
     owner_id: str = ""
 
@@ -138,11 +137,6 @@ class AdminVideosState(SortedTable, AdminState):
             for owner in await run_in_db_pool(videos.list_owners, caller)
         ]
         await self._read(caller)
-
-    @signed_in
-    async def search(self, caller: Caller, q: str) -> None:
-        self.q = q
-        await self._read_first_page(caller)
 
     @signed_in
     async def show(self, caller: Caller, status: str) -> None:
