@@ -14,7 +14,7 @@ from videovault.api.middleware import body_limit, connection_limits, csrf, hosts
 from videovault.embedded.studio import script_writer
 from videovault.embedded.studio.requests import ScriptRequest
 from videovault.errors import VideoVaultError
-from videovault.gateways import container, http_headers, source_response, ssrf, urls, webhook_reply
+from videovault.gateways import container, http_headers, source_response, ssrf, webhook_reply
 from videovault.logs import redaction
 from videovault.services.core import client_ip, fields, naming
 from videovault.services.generation import webhook_log
@@ -149,14 +149,14 @@ READERS = {
     "a sealed key": Reader(
         lambda text: security.unseal(text, owner_id="", video_id=""), body_limit.MAX_HEADER_BYTES
     ),
-    "an address": Reader(ssrf.parse, urls.MAX_URL_BYTES),
-    "the host of an address": Reader(ssrf.parse, urls.MAX_URL_BYTES, lambda text: f"http://{text}/"),
-    "the path of an address": Reader(ssrf.parse, urls.MAX_URL_BYTES, lambda text: f"http://a/{text}#\n"),
+    "an address": Reader(ssrf.parse, ssrf.MAX_URL_BYTES),
+    "the host of an address": Reader(ssrf.parse, ssrf.MAX_URL_BYTES, lambda text: f"http://{text}/"),
+    "the path of an address": Reader(ssrf.parse, ssrf.MAX_URL_BYTES, lambda text: f"http://a/{text}#\n"),
     "the file name in an address": Reader(
-        naming.file_name, urls.MAX_URL_BYTES, lambda text: f"http://a/{text}"
+        naming.file_name, ssrf.MAX_URL_BYTES, lambda text: f"http://a/{text}"
     ),
     "the title in an address": Reader(
-        source_response.title_from_url, urls.MAX_URL_BYTES, lambda text: f"http://a/{text}"
+        source_response.title_from_url, ssrf.MAX_URL_BYTES, lambda text: f"http://a/{text}"
     ),
     "Content-Disposition": Reader(
         lambda text: source_response.filename_hint(text, ""), 64 * KIB, lambda text: f"attachment{text}"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from videovault.gateways import http_headers
-from videovault.gateways.cookies import CookieJar
+from videovault.gateways.source import CookieJar
 from videovault.gateways.ssrf import parse
 
 MALFORMED = (

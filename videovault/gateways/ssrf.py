@@ -1,7 +1,7 @@
 """The SSRF guard: checks the form of a URL first, then each IP address that its name resolves to.
 
-``urls`` parses the URL once; the request is built from the checked parts, so that no second parser can read it
-differently.
+URLs are parsed once, as browsers do (WHATWG URL Standard); the request is built from the checked parts, so that no
+second parser can read it differently.
 """
 
 import ipaddress
@@ -13,12 +13,37 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from threading import Thread
+from urllib.parse import quote
 
 import idna
 
 from videovault.errors import SourceError, UnsafeUrl
-from videovault.gateways import urls
-from videovault.gateways.urls import UrlParts
+
+MAX_URL_BYTES = 16 * 1024
+
+TOO_LONG = f"The address is too long: at most {MAX_URL_BYTES // 1024} KiB are possible."
+
+_ENDS = " \t\r\n"
+
+_TABS_AND_NEWLINES = str.maketrans("", "", "\t\r\n")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+_SLASHES = "/\\"
+
+_SLASH = re.compile(r"[/\\]")
+
+_END_OF_AUTHORITY = re.compile(r"[/\\?]")
+
+_VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+
+# Not encoded; "%" is included, so that what is percent-encoded already keeps its meaning.
+_IN_PATH = "".join(char for char in _VISIBLE_ASCII if char not in '"#<>?^`{}')
+
+_IN_QUERY = "".join(char for char in _VISIBLE_ASCII if char not in "\"#'<>")
+
 
 Resolver = Callable[[str, int], Sequence[str]]
 """From host and port to IP addresses in the order to try; raises OSError (socket.gaierror) when there are none."""
@@ -29,9 +54,12 @@ StopCheck = Callable[[], None]
 POLL_SECONDS = 0.25
 
 _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
+
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+
 # WHATWG URL, "ends in a number": resolvers read such names as IPv4 (127.1, 0x7f.1, 2130706433).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Names that resolve only on this machine or its network: RFC 6761, 6762, 7686, 8375, and ICANN's .internal.
@@ -45,6 +73,7 @@ FORBIDDEN_PORTS = frozenset({
     526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049,
     3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 })
+
 # fmt: on
 
 # In addition to the ipaddress module, whose answers differ between Python's patch releases.
@@ -59,9 +88,11 @@ _REFUSED_IPV4 = [
         "168.63.129.16/32",  # formally global, but Azure's metadata service for its own machines
     )
 ]
+
 # IPv6 is allowed from 2000::/3 only, which excludes loopback, mapped, compatible, NAT64 (64:ff9b::/96 and
 # 64:ff9b:1::/48), unique local, link-local, site-local and multicast addresses; these are refused as well.
 _GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
+
 _REFUSED_IPV6 = [
     ipaddress.IPv6Network(network)
     for network in (
@@ -71,6 +102,45 @@ _REFUSED_IPV6 = [
         "3fff::/20",  # documentation
     )
 ]
+
+
+@dataclass(frozen=True)
+class UrlParts:
+    """``authority`` is the unparsed host and port; ``target`` is path and query in ASCII."""
+
+    scheme: str
+    authority: str
+    target: str
+
+
+def check_form(url: str) -> None:
+    """Raises UnsafeUrl for a text that cannot be a URL because of its length or characters."""
+    try:
+        size = len(url.encode())
+    except UnicodeEncodeError:  # half a surrogate pair
+        size = -1
+    if size < 0 or _CONTROL.search(url):
+        raise UnsafeUrl("The address contains characters that cannot be shown.")
+    # Percent-encoding lengthens a URL; encoding it must not make it too long.
+    if size - 2 * url.count("%") > MAX_URL_BYTES:
+        raise UnsafeUrl(TOO_LONG)
+
+
+def split_url(url: str, base: UrlParts | None = None) -> UrlParts:
+    """The parts of ``url``, which may be relative to ``base``. Raises UnsafeUrl unless it is a web address."""
+    check_form(url)
+    text = url.strip(_ENDS).translate(_TABS_AND_NEWLINES).partition("#")[0]
+    scheme_match = _SCHEME.match(text)
+    scheme = scheme_match[1].lower() if scheme_match else base.scheme if base else ""
+    if scheme not in ("http", "https"):
+        raise UnsafeUrl("The address must start with http:// or https://.")
+    rest = text[scheme_match.end() :] if scheme_match else text
+    if base is None or scheme != base.scheme or _has_authority(rest):
+        rest = rest.lstrip(_SLASHES)
+        end = _END_OF_AUTHORITY.search(rest)
+        authority, rest = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+        return UrlParts(scheme, authority, _target(rest))
+    return UrlParts(scheme, base.authority, _relative_target(rest, base.target))
 
 
 @dataclass(frozen=True)
@@ -101,7 +171,7 @@ def parse(url: str, base: WebAddress | None = None) -> WebAddress:
 
     Raises UnsafeUrl for each host and port that two parsers could read differently.
     """
-    parts = urls.split(url, UrlParts(base.scheme, base.authority, base.target) if base else None)
+    parts = split_url(url, UrlParts(base.scheme, base.authority, base.target) if base else None)
     host, port = _host_and_port(parts.authority, _DEFAULT_PORTS[parts.scheme])
     return WebAddress(parts.scheme, host, port, parts.target)
 
@@ -183,6 +253,38 @@ def _in_thread(look_up: Callable[[], Sequence[str]], seconds: float, stop: StopC
         stop()
         wait([answer], POLL_SECONDS)
     return answer.result(timeout=0)
+
+
+def _has_authority(rest: str) -> bool:
+    return len(rest) > 1 and rest[0] in _SLASHES and rest[1] in _SLASHES
+
+
+def _relative_target(rest: str, base: str) -> str:
+    path = base.partition("?")[0]
+    if not rest:
+        return base
+    if rest[0] == "?":
+        return _target(path + rest)
+    return _target(rest if rest[0] in _SLASHES else f"{path.rpartition('/')[0]}/{rest}")
+
+
+def _target(rest: str) -> str:
+    path, mark, query = rest.partition("?")
+    return _path(path) + mark + quote(query, safe=_IN_QUERY)
+
+
+def _path(path: str) -> str:
+    kept: list[str] = []
+    segments = _SLASH.split(path)[1:] or [""]
+    for segment in segments:
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(quote(segment, safe=_IN_PATH))
+    if dots in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:

@@ -6,13 +6,13 @@ from typing import TypeVar
 
 from videovault.brief import OPTIONAL_RULES, Rule
 from videovault.errors import InvalidInput, UnsafeUrl
-from videovault.gateways import urls
+from videovault.gateways import ssrf
 
 T = TypeVar("T")
 CHECK_FIELDS = "Please check the marked fields."
 INVALID_EMAIL = "This is not a complete e-mail address, such as name@example.com."
 # An ID at a generator, which may be a URL.
-MAX_AVATAR_LENGTH = urls.MAX_URL_BYTES
+MAX_AVATAR_LENGTH = ssrf.MAX_URL_BYTES
 BRIEF = {
     "topic": Rule("Topic", 2_000, required=True, multiline=True, missing="Say what the video is about."),
     **OPTIONAL_RULES,
@@ -93,10 +93,10 @@ def _problem_of(address: str) -> str:
     if not address:
         return "Video address is missing."
     try:
-        urls.check(address)
+        ssrf.check_form(address)
     except UnsafeUrl as error:
         return error.public_message
-    return urls.TOO_LONG if len(address.encode()) > urls.MAX_URL_BYTES else ""
+    return ssrf.TOO_LONG if len(address.encode()) > ssrf.MAX_URL_BYTES else ""
 
 
 def _checked_text(rule: Rule, value: str) -> str:

@@ -7,8 +7,7 @@ import pytest
 
 from tests.gateways.conftest import read_all, source_answered_by
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
-from videovault.gateways.cookies import MAX_COOKIES, MAX_HEADER_BYTES, CookieJar
-from videovault.gateways.source import Source
+from videovault.gateways.source import MAX_COOKIE_BYTES, MAX_COOKIES, CookieJar, Source
 from videovault.gateways.ssrf import WebAddress, parse
 
 HERE = "https://video.example/a/b/c.mp4"
@@ -74,7 +73,7 @@ def test_the_number_and_size_of_cookies_are_limited() -> None:
     many = sent(HERE, *(f"n{number}=v" for number in range(10 * MAX_COOKIES)))
     assert len(many.split("; ")) == MAX_COOKIES
     large = sent(HERE, *(f"n{number}={'v' * 4000}" for number in range(MAX_COOKIES)))
-    assert len(large) <= MAX_HEADER_BYTES
+    assert len(large) <= MAX_COOKIE_BYTES
     assert sent(HERE, f"n={'v' * 5000}") == ""
 
 
