@@ -7,8 +7,8 @@ from tests.api.requests import AT_ONCE, generate, store
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from tests.support.people import MakeClient, Person
-from videovault.gateways import probe
-from videovault.gateways.probe import ProbeResult
+from videovault.gateways import media
+from videovault.gateways.media import ProbeResult
 from videovault.services.generation import orders
 from videovault.services.transfer import pipeline
 
@@ -18,7 +18,7 @@ _probe_results: dict[bytes, ProbeResult] = {}
 @pytest.fixture
 def probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each content is probed once in a test process: most tests store the same film."""
-    probe_video = probe.probe_video
+    probe_video = media.probe_video
 
     def probe_once(url: str, container: str) -> ProbeResult | None:
         content = httpx.get(url).content
@@ -28,7 +28,7 @@ def probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
             _probe_results[content] = found
         return _probe_results[content]
 
-    monkeypatch.setattr(probe, "probe_video", probe_once)
+    monkeypatch.setattr(media, "probe_video", probe_once)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.test_bulkhead import occupied
 from videovault import security
 from videovault.api.accounts import MAX_FORM_BYTES
 from videovault.bulkhead import Bulkhead
-from videovault.gateways import probe
+from videovault.gateways import media
 from videovault.services.generation import callbacks
 
 
@@ -117,6 +117,6 @@ def test_a_probe_without_a_free_slot_sends_no_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bulkhead = Bulkhead(at_once=1, waiting=0, seconds=0.05)
-    monkeypatch.setattr(probe, "probe_slots", bulkhead)
+    monkeypatch.setattr(media, "probe_slots", bulkhead)
     with occupied(bulkhead, 1):
-        assert probe.probe_video("http://127.0.0.1:1/never-asked", "mp4") is None
+        assert media.probe_video("http://127.0.0.1:1/never-asked", "mp4") is None

@@ -13,8 +13,7 @@ from tests.costs.instruction_count import steps
 from videovault import untrusted_json
 from videovault.errors import WebhookError
 from videovault.gateways.ssrf import AddressGuard
-from videovault.gateways.status_client import StatusClient
-from videovault.gateways.webhooks import Webhooks
+from videovault.gateways.webhooks import StatusClient, Webhooks
 from videovault.services.generation import webhook_log
 
 pytestmark = pytest.mark.thorough

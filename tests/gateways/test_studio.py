@@ -8,7 +8,7 @@ import pytest
 from tests.support.installation import Configure
 from videovault.config import settings
 from videovault.errors import UnsafeUrl
-from videovault.gateways import source, status_client, studio, webhooks
+from videovault.gateways import source, studio, webhooks
 from videovault.gateways.studio import file_code
 
 pytestmark = pytest.mark.usefixtures("installation")
@@ -69,9 +69,9 @@ def test_the_key_is_sent_only_to_the_studio(configure: Configure) -> None:
     job = f"{settings().studio_url}/status/{'0' * 24}"
     key = settings().installation.studio_key
     bearer = {"Authorization": f"Bearer {key}"}
-    assert status_client.client_for(job)._headers == bearer
+    assert webhooks.status_client_for(job)._headers == bearer
     for url in (f"{job}/x", job + "?a", f"{settings().studio_url}/video", "https://render.example/status/1"):
-        assert "Authorization" not in status_client.client_for(url)._headers
+        assert "Authorization" not in webhooks.status_client_for(url)._headers
     both = {settings().script_webhook: bearer, settings().video_webhook: bearer}
     assert webhooks._extra_headers() == both
     configure(VIDEO_WEBHOOK_URL="https://render.example/video")
@@ -84,4 +84,4 @@ def test_the_key_is_sent_only_to_the_studio(configure: Configure) -> None:
 def test_other_studio_urls_are_not_status_urls() -> None:
     url = f"{settings().studio_url}/video"
     with pytest.raises(UnsafeUrl):
-        status_client.client_for(url).check(url)
+        webhooks.status_client_for(url).check(url)

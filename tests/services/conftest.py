@@ -10,7 +10,7 @@ from tests.support.media import HEIGHT, SECONDS, WIDTH
 from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import S3Proxy, s3_proxy
 from videovault.db import reading
-from videovault.gateways import probe
+from videovault.gateways import media
 from videovault.gateways.storage import Storage
 from videovault.models import Status, Video
 from videovault.services.accounts import accounts
@@ -53,8 +53,8 @@ def row() -> Row:
 
 @pytest.fixture
 def fixed_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stored videos get the media info of `mp4` without a child process; tests/gateways/test_probe.py tests that one."""
-    found = probe.ProbeResult(
+    """Stored videos get the media info of `mp4` without a child process; tests/gateways/test_media.py tests that one."""
+    found = media.ProbeResult(
         duration=SECONDS,
         width=WIDTH,
         height=HEIGHT,
@@ -68,7 +68,7 @@ def fixed_probe(monkeypatch: pytest.MonkeyPatch) -> None:
         poster=b"a poster",
         is_complete=True,
     )
-    monkeypatch.setattr(probe, "probe_video", lambda *_: found)
+    monkeypatch.setattr(media, "probe_video", lambda *_: found)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def proxy(
 @pytest.fixture
 def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No probe, whose process takes a tenth of a second of CPU time: it finds nothing in made-up bytes."""
-    monkeypatch.setattr(probe, "probe_video", lambda _url, _container: None)
+    monkeypatch.setattr(media, "probe_video", lambda _url, _container: None)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.support import log_grep
 from tests.support.embedded_s3 import EmbeddedS3
 from videovault import db, worker
 from videovault.config import Settings, settings
-from videovault.gateways import notifications, source, status_client, storage, webhooks
+from videovault.gateways import notifications, source, storage, webhooks
 from videovault.services.admin import health
 from videovault.services.admin import metrics as gauges
 from videovault.services.core import rate_limits
@@ -190,8 +190,8 @@ CLOSED_BY: dict[Any, Callable[[Any], object] | None] = {
     db.engine: _close_engine,
     source.connected: lambda opened: opened.close(),
     source.from_studio: lambda opened: opened.close(),
-    status_client.connected: lambda opened: opened.close(),
-    status_client.studio_client: lambda opened: opened.close(),
+    webhooks.status_client_for_generator: lambda opened: opened.close(),
+    webhooks.status_client_for_studio: lambda opened: opened.close(),
     webhooks.connected: lambda opened: opened._client.close(),
     notifications.connected_webhook: lambda opened: opened._client.close(),
     notifications.connected_mailer: None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from videovault.gateways import probe, source, storage, webhooks
+from videovault.gateways import media, source, storage, webhooks
 from videovault.services.core.naming import POSTER_NAME, SIDECAR_NAME
 
 ORDERING = ("about to order", "ordered, not recorded")
@@ -53,7 +53,7 @@ class Points:
         self._watch_webhook(patch)
         self._watch_storage(patch)
         # A child process for each video would take 90 % of the time.
-        patch.setattr(probe, "probe_video", lambda *_: probe.ProbeResult(duration=1, poster=b"a picture"))
+        patch.setattr(media, "probe_video", lambda *_: media.ProbeResult(duration=1, poster=b"a picture"))
 
     def _watch_source(self, patch: pytest.MonkeyPatch, storing: Callable[[], str]) -> None:
         opened = source.connected()

@@ -25,10 +25,9 @@ from tests.support.videos import is_storage_empty, never
 from tests.support.waiting import HANG_SECONDS, eventually
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, VideoNotFound
-from videovault.gateways import conversion, object_reader, probe, storage
+from videovault.gateways import media, object_reader, storage
 from videovault.gateways.container import SNIFF_BYTES, detect_container
-from videovault.gateways.conversion import Limits, Recipe, SourceVideo
-from videovault.gateways.probe import ProbeResult
+from videovault.gateways.media import Limits, ProbeResult, Recipe, SourceVideo
 from videovault.gateways.storage import Description
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import quota
@@ -52,7 +51,7 @@ CODECS = {
     "MPEG-2": "mpeg2video",
     "MPEG-4": "mpeg4",
 }  # others have the kind's name
-PROBE, CONVERT = probe.probe_video, conversion.convert
+PROBE, CONVERT = media.probe_video, media.convert
 _probed: dict[bytes, ProbeResult | None] = {}
 _converted: dict[tuple[bytes, Recipe], bytes] = {}
 Stored = Callable[[str], str]
@@ -101,8 +100,8 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
             _converted[made] = os.pread(into.fileno(), size, 0)
         return os.pwrite(into.fileno(), _converted[made], 0)
 
-    monkeypatch.setattr(probe, "probe_video", probe_video)
-    monkeypatch.setattr(conversion, "convert", convert)
+    monkeypatch.setattr(media, "probe_video", probe_video)
+    monkeypatch.setattr(media, "convert", convert)
 
 
 @pytest.fixture
@@ -125,7 +124,7 @@ def events(kind: str) -> list[Event]:
 def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, server: MisbehavingServer) -> None:
     wanted, container = KINDS[kind], detect_container(of_a_kind(kind)[:SNIFF_BYTES])
     url = server.serve("/video", ServerBehaviour(body=of_a_kind(kind)))
-    original = probe.probe_video(url, container)
+    original = media.probe_video(url, container)
     assert original
     assert original.poster
     name = kind.split(maxsplit=1)[0]
@@ -139,9 +138,9 @@ def test_every_kind_is_recognized_and_its_copy_plays_everywhere(kind: str, serve
     recipe = playable_copy.recipes(container, original)[0]
     video = SourceVideo(url, container, original.duration, original.rotation or 0)
     with tempfile.TemporaryFile() as file:
-        size = conversion.convert(video, recipe, file, Limits(60, 100 * MIB), lambda: None)
+        size = media.convert(video, recipe, file, Limits(60, 100 * MIB), lambda: None)
         copy = os.pread(file.fileno(), size, 0)
-    seen = probe.probe_video(server.serve("/copy", ServerBehaviour(body=copy)), recipe.container)
+    seen = media.probe_video(server.serve("/copy", ServerBehaviour(body=copy)), recipe.container)
     assert seen
     assert playable_copy.playback_for(recipe.container, seen) == Playback.EVERYWHERE
     assert (recipe.container, seen.video_codec, seen.audio_codec) == wanted.copied

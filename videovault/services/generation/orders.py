@@ -15,7 +15,7 @@ from videovault.config import settings
 from videovault.config.headers import mask_secrets
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
-from videovault.gateways import status_client, webhooks
+from videovault.gateways import webhooks
 from videovault.gateways.webhook_reply import MAX_MINUTES, VideoReply
 from videovault.models import Event, Status, User, Video
 from videovault.security import Order
@@ -368,7 +368,7 @@ def _allowed(status_url: str) -> str | None:
     """The status URL if it may be polled; without one the video waits for the callback."""
     try:
         if status_url:
-            status_client.client_for(status_url).check(status_url)
+            webhooks.status_client_for(status_url).check(status_url)
     except UnsafeUrl as error:
         log.warning("status URL not used", reason=error.public_message)
         return None

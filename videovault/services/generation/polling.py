@@ -9,7 +9,7 @@ from videovault.backoff import poll_delay
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.errors import UnsafeUrl, WebhookBusy
-from videovault.gateways import status_client
+from videovault.gateways import webhooks
 from videovault.gateways.webhook_reply import VideoReply
 from videovault.gateways.webhooks import Exchange
 from videovault.models import Status, Video
@@ -52,7 +52,7 @@ def poll(video_id: str, *, enqueue: Enqueue) -> None:
 def _poll(video: Video, status_url: str, enqueue: Enqueue) -> None:
     exchanges: list[Exchange] = []
     try:
-        status = status_client.client_for(status_url).poll(
+        status = webhooks.status_client_for(status_url).poll(
             status_url, record=exchanges.append, field=video_result_field()
         )
     except WebhookBusy as busy:
@@ -88,7 +88,7 @@ def fetch_fresh_url(video: Video) -> str | None:
         return None
     try:
         reply = (
-            status_client.client_for(video.status_url)
+            webhooks.status_client_for(video.status_url)
             .poll(video.status_url, record=outgoing_recorder("poll", video.id), field=video_result_field())
             .reply
         )

@@ -18,17 +18,17 @@ from videovault.clock import db_now, read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import DiskFull, QuotaExceeded, StorageError, VideoVaultError, is_transient
-from videovault.gateways import conversion, probe, storage
+from videovault.gateways import media, storage
 from videovault.gateways.container import CONTENT_TYPES
-from videovault.gateways.conversion import (
+from videovault.gateways.media import (
     AudioTarget,
     ConversionFailed,
     Limits,
+    MediaInfo,
     Recipe,
     SourceUnreadable,
     SourceVideo,
 )
-from videovault.gateways.probe import MediaInfo
 from videovault.models import CopyState, Event, Playback, Status, User, Video
 from videovault.services.core import lifecycle, quota
 from videovault.services.core.lifecycle import lease_expired
@@ -261,7 +261,7 @@ class _CopyJob:
         url = storage.connected().presign(str(video.s3_key), seconds=LINK_SECONDS, internal=True)
         original = SourceVideo(url, str(video.format), video.duration, video.rotation or 0)
         try:
-            return conversion.convert(original, recipe, file, limits, self.check)
+            return media.convert(original, recipe, file, limits, self.check)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull from error
@@ -276,7 +276,7 @@ class _CopyJob:
     def _verify(self, recipe: Recipe) -> None:
         """Probe the copy as any other video; one that does not play is refused."""
         url = storage.connected().presign(self._key, seconds=LINK_SECONDS, internal=True)
-        probed = probe.probe_video(url, recipe.container)
+        probed = media.probe_video(url, recipe.container)
         self.check()
         expected, actual = self._video.duration, probed.duration if probed else None
         if probed is None:

@@ -21,7 +21,7 @@ from videovault.clock import read_db_now, utcnow
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import DiskFull, StorageError, VideoVaultError, WebhookUnanswered
-from videovault.gateways import probe, s3_client, storage
+from videovault.gateways import media, s3_client, storage
 from videovault.gateways.container import CONTENT_TYPES, SNIFF_BYTES, Container, detect_container
 from videovault.gateways.source_errors import too_large
 from videovault.models import Status, Video
@@ -180,7 +180,7 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
 
 def _upload_patiently(
     video: Video, file: BinaryIO, size: int, lease: Lease
-) -> tuple[StoredObject, probe.ProbeResult | None]:
+) -> tuple[StoredObject, media.ProbeResult | None]:
     """Upload, again for ``STORE_PATIENCE`` after any error of S3: this is the only copy of a render that is paid for."""
     try:
         return _upload(video, file, size, lease)
@@ -195,7 +195,7 @@ def _upload_patiently(
 
 def _upload_again(
     video: Video, file: BinaryIO, size: int, lease: Lease
-) -> tuple[StoredObject, probe.ProbeResult | None]:
+) -> tuple[StoredObject, media.ProbeResult | None]:
     failures, until = 1, time.monotonic() + STORE_PATIENCE.total_seconds()
     while True:
         log.warning("S3 does not accept a received video, trying again", failures=failures)
@@ -211,7 +211,7 @@ def _upload_again(
 
 def _upload(
     video: Video, file: BinaryIO, size: int, lease: Lease
-) -> tuple[StoredObject, probe.ProbeResult | None]:
+) -> tuple[StoredObject, media.ProbeResult | None]:
     """Raises WebhookUnanswered for a truncated video, NoVideoTrack, StorageError, and as Lease.check does."""
     vault, key, container = storage.connected(), str(video.s3_key), _container(file)
     description = storage.Description(

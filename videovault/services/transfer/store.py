@@ -14,7 +14,7 @@ from videovault.backoff import refetch_delay
 from videovault.clock import db_now, read_db_now
 from videovault.db import reading, transaction
 from videovault.errors import SourceError, StorageError, VideoVaultError, is_transient
-from videovault.gateways import probe, s3_client, source, storage
+from videovault.gateways import media, s3_client, source, storage
 from videovault.models import Event, Status, UploadPart, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.naming import POSTER_NAME, content_disposition, folder
@@ -103,7 +103,7 @@ def note_failed(error: VideoVaultError) -> None:
 
 def _fetch_complete(
     video: Video, lease: Lease, refetch_after: Iterable[float]
-) -> tuple[StoredObject, probe.ProbeResult | None]:
+) -> tuple[StoredObject, media.ProbeResult | None]:
     """The stored object and its probe result. Raises IncompleteFile, NoVideoTrack, and as ``_transfer`` does."""
     for seconds in chain(refetch_after if video.requested_at else (), [None]):
         stored = _transfer(video, lease)
@@ -150,7 +150,7 @@ def integrity_tag(video: Video, key: str) -> str:
     return security.integrity_tag(secret_key, key)
 
 
-def mark_ready(video: Video, stored: StoredObject, probed: probe.ProbeResult | None) -> None:
+def mark_ready(video: Video, stored: StoredObject, probed: media.ProbeResult | None) -> None:
     values: dict[str, Any] = {
         "size": stored.size,
         "crc32": f"{stored.crc32:08x}",
@@ -182,7 +182,7 @@ def _title_from_source(session: Session, video: Video, stored: StoredObject) -> 
     return source.title_from_name(stored.name) if row and row.has_derived_title else ""
 
 
-def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dict[str, Any]:
+def _measurements(stored: StoredObject, probed: media.ProbeResult | None) -> dict[str, Any]:
     """The columns with the probe's measurements and the playback; None where unknown."""
     names = set(MEASURED_FIELDS) - {"playback"}
     values: dict[str, Any] = {name: getattr(probed, name) if probed else None for name in names}
@@ -197,10 +197,10 @@ def _measurements(stored: StoredObject, probed: probe.ProbeResult | None) -> dic
     )
 
 
-def probe_object(video: Video, stored: StoredObject) -> probe.ProbeResult | None:
+def probe_object(video: Video, stored: StoredObject) -> media.ProbeResult | None:
     """Raises NoVideoTrack."""
     url = storage.connected().presign(str(video.s3_key), seconds=600, internal=True)
-    probed = probe.probe_video(url, stored.container)
+    probed = media.probe_video(url, stored.container)
     if probed is not None and not probed.has_picture:
         raise NoVideoTrack
     return probed

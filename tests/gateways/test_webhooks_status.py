@@ -9,11 +9,10 @@ import pytest
 from tests.support.installation import Configure
 from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from videovault.errors import UnsafeUrl, WebhookBusy
-from videovault.gateways import status_client
+from videovault.gateways import webhooks
 from videovault.gateways.ssrf import AddressGuard
-from videovault.gateways.status_client import StatusClient
 from videovault.gateways.webhook_reply import VideoReply
-from videovault.gateways.webhooks import Exchange
+from videovault.gateways.webhooks import Exchange, StatusClient
 
 WHERE = "https://generator.example/jobs/1"
 URL = "https://cdn.example/video.mp4"
@@ -146,20 +145,20 @@ def test_only_the_webhooks_own_host_and_port_may_be_polled(configure: Configure)
     with MisbehavingServer() as server, MisbehavingServer() as other:
         configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
         url = server.serve("/status/1", behaviour)
-        assert status_client.connected().poll(url).reply == VideoReply("processing")
+        assert webhooks.status_client_for_generator().poll(url).reply == VideoReply("processing")
         with pytest.raises(UnsafeUrl):
-            status_client.connected().poll(other.serve("/status/1", behaviour))
+            webhooks.status_client_for_generator().poll(other.serve("/status/1", behaviour))
 
 
 def test_a_response_that_never_ends_is_an_error(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status_client, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(webhooks, "STATUS_SECONDS", 0.3)
     with MisbehavingServer() as server:
         configure(VIDEO_WEBHOOK_URL=f"{server.origin}/video")
         url = server.serve("/status/1", ServerBehaviour(size=1000, drip=(1, 0.05)))
         with pytest.raises(WebhookBusy):
-            status_client.connected().poll(url)
+            webhooks.status_client_for_generator().poll(url)
 
 
 def test_webhook_headers_are_sent_only_to_the_webhooks_host_and_port(configure: Configure) -> None:
@@ -174,7 +173,9 @@ def test_webhook_headers_are_sent_only_to_the_webhooks_host_and_port(configure: 
             WEBHOOK_HEADERS='{"X-Api-Key": "my-generator-key", "User-Agent": "Acme"}',
         )
         for each in (server, other):
-            status_client.connected().poll(each.serve("/status/1", behaviour), record=exchanges.append)
+            webhooks.status_client_for_generator().poll(
+                each.serve("/status/1", behaviour), record=exchanges.append
+            )
         own, foreign = server.seen("/status/1")[0].headers, other.seen("/status/1")[0].headers
     assert (own["x-api-key"], own["user-agent"]) == ("my-generator-key", "Acme")
     assert "x-api-key" not in foreign
