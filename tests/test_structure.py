@@ -18,10 +18,8 @@ PATHS = structure.modules()
 GRAPH = structure.imports(PATHS)
 # Small modules with one importer, and why each is a subject of its own.
 SMALL = {
-    "videovault.gateways.redis_check": "only gateways open connections",
     "videovault.commands.identity": "the output of its command",
     "videovault.embedded.previous_assets": "needs the web framework, which a start without it should not import",
-    "videovault.search_index": "what PostgreSQL needs an extension for, beside the tables",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 60

@@ -38,7 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
 
-from videovault import __version__, counters, logs, search_index
+from videovault import __version__, counters, logs
 from videovault.backoff import exponential
 from videovault.config import settings
 from videovault.data_dir import POLL_SECONDS, directory_lock
@@ -258,7 +258,10 @@ def migrate() -> None:
         with migrating.begin() as connection:
             if not counters.are_installed(connection):  # of a restored database
                 counters.install(connection)
-        search_index.install(migrating)
+        if is_postgres():
+            from videovault import postgres
+
+            postgres.create_search_indexes(migrating)
 
 
 @contextmanager

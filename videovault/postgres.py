@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL in which every wait ends, for the database and for the queue."""
+"""What is particular to PostgreSQL: connections in which every wait ends, indexes for searches, the queue's tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,10 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from videovault import logs
 
 CONNECT_SECONDS = 5
 # For one statement. The server ends it first, since an error leaves the connection usable.
@@ -32,6 +36,15 @@ SERVER_OPTIONS = {
     "tcp_keepalives_idle": "30s",
     "tcp_user_timeout": "30s",
 }
+SEARCH_PREFIX = "ix_videos_search_"
+INDEX_SECONDS = 3600
+SEARCH_INDEXES = {f"{SEARCH_PREFIX}{column}": column for column in ("title", "company_name")}
+USABLE_INDEXES = "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indisvalid AND indrelid = to_regclass('videos')"
+
+QUEUE_TABLES = ("huey_kv", "huey_schedule", "huey_task", "huey_counter")
+QUEUE_LOCK_SECONDS = 60
+
+log = logs.get(__name__)
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -86,3 +99,59 @@ def connect(dsn: str = "", **options: Any) -> BoundedConnection:
         connection.close()
         raise
     return connection
+
+
+def create_search_indexes(engine: Engine) -> None:
+    """Create the missing indexes for parts of titles and company names, by the extension pg_trgm, while others write.
+
+    Without the right to create the extension, searches read the rows of the list instead.
+    """
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        missing = SEARCH_INDEXES.keys() - set(connection.execute(text(USABLE_INDEXES)).scalars())
+        if not missing:
+            return
+        try:
+            # A concurrent build waits for every older transaction, such as a backup's, and blocks no reader or writer.
+            connection.execute(text(f"SET lock_timeout = '{INDEX_SECONDS}s'"))
+            connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+            for name in sorted(missing):
+                # An interrupted build leaves an index that is not used.
+                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+                column = SEARCH_INDEXES[name]
+                connection.execute(
+                    text(f"CREATE INDEX CONCURRENTLY {name} ON videos USING gin ({column} gin_trgm_ops)")
+                )
+        except DBAPIError as error:
+            log.warning("searches have no index", reason=str(error.orig).splitlines()[0])
+
+
+def queue_problem(dsn: str) -> str:
+    """Why the queue of this PostgreSQL cannot be used yet; empty if it can."""
+    try:
+        with connect(dsn, autocommit=True) as connection:
+            return "" if _queue_tables_exist(connection) else "its tables are missing"
+    except Error as error:
+        return str(error).partition("\n")[0] or type(error).__name__
+
+
+def create_queue_tables(dsn: str, statements: Sequence[str]) -> None:
+    """Create the queue's tables, by its library's statements, unless they exist. Raises psycopg.Error.
+
+    Processes that start together take turns: CREATE TABLE IF NOT EXISTS fails if two of them run it at once, and for a
+    role that may not create tables.
+    """
+    with connect(dsn) as connection:
+        if _queue_tables_exist(connection):
+            return
+        connection.execute(f"SET LOCAL lock_timeout = '{QUEUE_LOCK_SECONDS}s'".encode())
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('videovault queue'))")
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def _queue_tables_exist(connection: BoundedConnection) -> bool:
+    found = connection.execute(
+        "SELECT count(to_regclass(name)) FROM unnest(%s::text[]) AS name", ([*QUEUE_TABLES],)
+    )
+    row = found.fetchone()
+    return row is not None and row[0] == len(QUEUE_TABLES)

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import db, logs, metrics, redis_options, unavailable
+from videovault import db, logs, metrics, unavailable
 from videovault.config import HEARTBEAT_FD, settings
 from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
-from videovault.gateways import queue_tables
+from videovault.gateways import redis_connection
 from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair
@@ -295,12 +295,12 @@ def _open(dsn: str) -> "Huey":
     if scheme in ("redis", "rediss"):
         from redis import ConnectionPool
 
-        pool = ConnectionPool.from_url(dsn, **redis_options.client_options(seconds=REDIS_SECONDS))
+        pool = ConnectionPool.from_url(dsn, **redis_connection.client_options(seconds=REDIS_SECONDS))
         return RedisHuey(NAME, connection_pool=pool, results=False)
     from videovault import postgres
 
     queue = PostgresHuey(NAME, connection=partial(postgres.connect, dsn), results=False, create_tables=False)
-    queue_tables.create(dsn, queue.storage.ddl)
+    postgres.create_queue_tables(dsn, queue.storage.ddl)
     return queue
 
 

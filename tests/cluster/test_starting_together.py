@@ -12,7 +12,7 @@ from tests.support.app import ROOT, free_port, running_app
 from tests.support.keys import ONE_KEY
 from tests.support.postgres import KINDS
 from tests.support.waiting import HANG_SECONDS, eventually
-from videovault.gateways import queue_tables
+from videovault import postgres
 
 pytestmark = [pytest.mark.cluster, pytest.mark.process]
 AT_ONCE = 20
@@ -42,7 +42,7 @@ def test_twenty_migrations_at_once_all_succeed(
     ends = [(process.communicate(timeout=HANG_SECONDS)[1], process.returncode) for process in begun]
     assert [status for _, status in ends] == [0] * AT_ONCE, ends
     if settings:
-        assert queue_tables.problem(settings["QUEUE_URL"]) == ""
+        assert postgres.queue_problem(settings["QUEUE_URL"]) == ""
 
 
 def test_app_and_workers_wait_for_a_migration_that_another_process_makes(

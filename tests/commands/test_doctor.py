@@ -16,11 +16,10 @@ from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
 from tests.support.s3_proxy import s3_proxy
 from tests.support.small_disk import small_disk
 from videovault import installation as installation_file
-from videovault import worker
+from videovault import postgres, worker
 from videovault.__main__ import main
 from videovault.commands import doctor
 from videovault.config import settings
-from videovault.gateways import queue_tables
 from videovault.gateways.storage import Storage
 from videovault.services.maintenance import identity
 
@@ -211,7 +210,7 @@ def test_missing_tables_of_a_queue_in_postgres_are_reported(
     found = examine(QUEUE_URL=url)["queue-connection"]
     assert (found["state"], found["found"]) == ("broken", "its tables are missing")
     assert "python -m videovault migrate" in found["advice"]
-    assert queue_tables.problem(url) == "its tables are missing"
+    assert postgres.queue_problem(url) == "its tables are missing"
 
 
 # What a second machine needs.

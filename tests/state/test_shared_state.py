@@ -13,7 +13,7 @@ from reflex.istate.manager.token import BaseStateToken
 from tests.support.frozen_proxy import frozen_proxy
 from tests.support.installation import Configure
 from tests.support.waiting import HANG_SECONDS
-from videovault import redis_options
+from videovault.gateways import redis_connection
 from videovault.state import shared_state
 from videovault.state.shared_state import SharedTokens
 
@@ -109,8 +109,8 @@ def test_a_lock_lasts_as_long_as_its_handler_and_ends_soon_without_it(
 def test_a_frozen_redis_ends_calls_and_a_subscription_survives_it(
     configure: Configure, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_options, "SECONDS", 0.2)
-    monkeypatch.setattr(redis_options, "CHECK_SECONDS", 1)
+    monkeypatch.setattr(redis_connection, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "IDLE_SECONDS", 1)
     monkeypatch.setattr(shared_state, "READ_SECONDS", 0.1)
     monkeypatch.setattr(shared_state, "RECONNECT_SECONDS", 0.1)
 

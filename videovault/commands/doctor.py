@@ -11,7 +11,6 @@ from pathlib import Path
 from videovault.commands.output import console, plain
 from videovault.config import settings
 from videovault.errors import ConfigurationError
-from videovault.gateways import queue_tables
 from videovault.services.maintenance import doctor
 from videovault.services.maintenance.doctor import Circumstances, Finding, State
 
@@ -66,8 +65,11 @@ def _jobs_waiting() -> int:
     dsn = settings().queue_dsn
     if dsn.startswith("sqlite"):
         return _count_jobs(Path(dsn.removeprefix("sqlite:///")), worker.NAME)
-    if problem := queue_tables.problem(dsn):
-        raise ConfigurationError(problem)
+    if settings().uses_postgres_queue:
+        from videovault import postgres  # its driver takes 100 ms to import
+
+        if problem := postgres.queue_problem(dsn):
+            raise ConfigurationError(problem)
     return int(worker.queue().huey.pending_count())
 
 

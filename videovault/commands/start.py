@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from videovault import data_dir, db, installation, logs
 from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
-from videovault.gateways import queue_tables
 from videovault.services.maintenance import identity, keys
 
 MAX_LISTED = 3
@@ -115,7 +114,7 @@ def migrate() -> None:
         identity.record_version()
     except SQLAlchemyError as error:
         raise ConfigurationError(f"{_describe(error)} Check DATABASE_URL.") from error
-    if queue_tables.is_needed(settings().queue_dsn):
+    if settings().uses_postgres_queue:
         _create_queue_tables()
 
 
@@ -203,12 +202,15 @@ def _schema_problem() -> str:
             f"The database has {found}, and this version of VideoVault needs {db.known_revisions()[0]}: "
             f"run `{MIGRATE_COMMAND}`, or start the app, which migrates unless MIGRATE=off."
         )
-    problem = queue_tables.problem(settings().queue_dsn)
-    return (
-        f"The queue cannot be used: {problem}. Check QUEUE_URL, or run `{MIGRATE_COMMAND}`."
-        if problem
-        else ""
-    )
+    return _queue_problem() if settings().uses_postgres_queue else ""
+
+
+def _queue_problem() -> str:
+    from videovault import postgres  # its driver takes 100 ms to import
+
+    problem = postgres.queue_problem(settings().queue_dsn)
+    hint = f"Check QUEUE_URL, or run `{MIGRATE_COMMAND}`."
+    return f"The queue cannot be used: {problem}. {hint}" if problem else ""
 
 
 def _describe(error: SQLAlchemyError) -> str:

@@ -402,6 +402,10 @@ class Settings(BaseSettings):
         return self.queue_url or f"sqlite:///{self.data_dir / 'queue.db'}"
 
     @property
+    def uses_postgres_queue(self) -> bool:
+        return self.queue_dsn.startswith("postgresql")
+
+    @property
     def uses_embedded_s3(self) -> bool:
         return not self.aws_s3_bucket_name
 

@@ -20,8 +20,8 @@ from reflex.istate.manager.token import StateToken
 from reflex.state import StateUpdate
 from reflex.utils.token_manager import LocalTokenManager, LostAndFoundRecord, RedisTokenManager, SocketRecord
 
-from videovault import redis_options
 from videovault.config import settings
+from videovault.gateways import redis_connection
 from videovault.state.outages import OUTAGE_ERRORS, monitor
 
 LOCK_MILLISECONDS = 3000  # after the death of its holder; renewed as long as an event is handled
@@ -58,7 +58,7 @@ class PatientPubSub(PubSub):
     def _check_answered(self) -> None:
         """redis-py sends a check CHECK_SECONDS after the last message, but does not miss the answer."""
         due = getattr(self.connection, "next_health_check", 0.0)
-        if due > 0 and asyncio.get_running_loop().time() > due + redis_options.SECONDS:
+        if due > 0 and asyncio.get_running_loop().time() > due + redis_connection.ANSWER_SECONDS:
             raise RedisConnectionError("the subscription is not answered")
 
 
@@ -137,7 +137,7 @@ async def _end(task: "asyncio.Task[Any] | None") -> None:
 
 
 def redis_client() -> Redis:
-    client: Redis = BoundedRedis.from_url(settings().redis_url, **redis_options.async_client_options())
+    client: Redis = BoundedRedis.from_url(settings().redis_url, **redis_connection.async_client_options())
     return client
 
 

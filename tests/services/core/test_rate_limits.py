@@ -13,8 +13,8 @@ from limits.strategies import MovingWindowRateLimiter
 from tests.support.app import free_port
 from tests.support.frozen_proxy import frozen_proxy
 from tests.support.installation import Configure
-from videovault import redis_options
 from videovault.errors import NotSignedIn, RateLimited
+from videovault.gateways import redis_connection
 from videovault.services.core import rate_limits
 from videovault.services.core.rate_limits import FIRST_SWEEP, BoundedMemoryStorage
 
@@ -155,7 +155,7 @@ def test_without_redis_each_process_counts_by_itself(configure: Configure) -> No
 def test_a_frozen_redis_is_asked_once_and_then_left_alone_for_a_while(
     configure: Configure, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_options, "SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "ANSWER_SECONDS", 0.2)
     with frozen_proxy(("127.0.0.1", urlsplit(redis_url).port or 0)) as proxy:
         configure(REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
         limiter = rate_limits.limiter()

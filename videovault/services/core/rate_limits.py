@@ -14,10 +14,11 @@ from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.storage.memory import Entry
 from limits.strategies import MovingWindowRateLimiter
 
-from videovault import logs, redis_options, security
+from videovault import logs, security
 from videovault.config import settings
 from videovault.errors import InvalidInput, RateLimited
 from videovault.formatting import format_duration
+from videovault.gateways import redis_connection
 from videovault.services.core import client_ip, fields
 
 MAX_KEYS = 100_000  # about 40 MB
@@ -226,7 +227,7 @@ def limiter() -> Limiter:
 
 
 def _redis(url: str) -> Storage:
-    return RedisStorage(url, wrap_exceptions=True, **redis_options.client_options())
+    return RedisStorage(url, wrap_exceptions=True, **redis_connection.client_options())
 
 
 def _take(strategy: MovingWindowRateLimiter, windows: Windows, name: tuple[str, str]) -> int:

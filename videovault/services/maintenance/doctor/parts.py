@@ -14,7 +14,7 @@ from videovault import data_dir, db
 from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
 from videovault.formatting import format_size
-from videovault.gateways import http_check, queue_tables, redis_check
+from videovault.gateways import http_check, redis_connection
 from videovault.services.maintenance import identity, keys
 from videovault.services.maintenance.doctor.finding import Finding, State, look_at
 
@@ -143,7 +143,7 @@ def queue(jobs_waiting: Callable[[], int]) -> Finding:
             f"{f':{parts.port}' if parts.port else ''} and can be reached from this machine, and the user and password "
             "in QUEUE_URL."
         )
-        if queue_tables.is_needed(dsn):
+        if settings().uses_postgres_queue:
             advice += " If its tables are missing, run `python -m videovault migrate`."
     return look_at(name, title, lambda: f"Connected; {jobs_waiting():,} jobs are waiting.", advice)
 
@@ -161,7 +161,7 @@ def redis() -> Finding:
     )
 
     def look() -> str:
-        redis_check.write_and_read(url)
+        redis_connection.write_and_read(url)
         return "A key was written and read."
 
     return look_at(name, title, look, advice)
