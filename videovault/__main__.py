@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from videovault.data_dir import UMASK
 from videovault.errors import ConfigurationError, InvalidInput, SourceError, VideoVaultError
+from videovault.installation import UMASK
 
 MAX_CONCURRENCY = 64  # as of WORKERS
 
@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
     from videovault import db
     from videovault.commands import start
     from videovault.config import settings
-    from videovault.embedded import frontend, kept_pages, web_server
-    from videovault.embedded.process import raise_open_file_limit
+    from videovault.embedded import frontend, web_server
+    from videovault.embedded.processes import raise_open_file_limit
     from videovault.services.maintenance import identity, startup_check
 
     raise_open_file_limit()
@@ -40,11 +40,11 @@ def run(arguments: argparse.Namespace) -> None:
         if not arguments.new:
             startup_check.check_data_is_complete()
         identity.record(identity.Role.APP)
-        kept_pages.keep(chosen.data_dir)  # before a build, which deletes them
+        frontend.keep_pages(chosen.data_dir)  # before a build, which deletes them
         if not frontend.is_built():
             _print_error("Building the pages (about half a minute, only after changes)")
             frontend.build()
-            kept_pages.keep(chosen.data_dir)
+            frontend.keep_pages(chosen.data_dir)
         db.engine().dispose()
         web_server.serve(chosen, port_lock)
 
@@ -69,7 +69,7 @@ def worker(_options: argparse.Namespace) -> None:
     from videovault import worker as process
     from videovault.commands import start
     from videovault.config import settings
-    from videovault.embedded.process import raise_open_file_limit
+    from videovault.embedded.processes import raise_open_file_limit
 
     raise_open_file_limit()
     process.start_heartbeats()
@@ -124,7 +124,7 @@ def create_admin() -> None:
 def transfer(options: argparse.Namespace) -> None:
     """Transfer videos from URLs into the bucket; a second run continues an interrupted one."""
     from videovault.commands.transfer import transfer_all
-    from videovault.embedded import s3_for_commands
+    from videovault.embedded import supervisor
     from videovault.services.transfer import standalone
 
     if bool(options.url) == bool(options.list):
@@ -132,7 +132,7 @@ def transfer(options: argparse.Namespace) -> None:
     wanted = standalone.parse_jobs(
         options.list.read_text() if options.list else f"{options.url} {options.key or ''}"
     )
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         standalone.open_connections()
         failed = transfer_all(wanted, options.at_once)
     if failed:
@@ -154,19 +154,20 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def reconcile(options: argparse.Namespace) -> int:
     """Compare the bucket with the database; by default nothing is changed."""
+    from videovault.commands import identity as keys
     from videovault.commands import reconcile as command
-    from videovault.commands import rekey, start
-    from videovault.embedded import s3_for_commands
+    from videovault.commands import start
+    from videovault.embedded import supervisor
     from videovault.services.maintenance import identity
 
     start.prepare_database()
     if options.rekey:
-        if s3_for_commands.app_is_running():
+        if supervisor.app_is_running():
             raise ConfigurationError("VideoVault is running with the present key. Stop it first.")
-        return rekey.rekey(confirmed=options.yes)
+        return keys.rekey(confirmed=options.yes)
     start.check_keys()
     identity.check(identity.Role.COMMAND)
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         return command.run(repair=options.repair, rebuild=options.rebuild, as_json=options.json)
 
 
@@ -196,12 +197,12 @@ def doctor(options: argparse.Namespace) -> int:
     from videovault import logs
     from videovault.commands import doctor as command
     from videovault.config import settings
-    from videovault.embedded import frontend, s3_for_commands
+    from videovault.embedded import frontend, supervisor
 
     with suppress(ConfigurationError):  # invalid settings are in the report
         logs.configure(settings().log_format, "error", settings().secrets)
     return command.run(
-        s3_for_commands.app_is_running, frontend.start_page, shared=options.shared, as_json=options.json
+        supervisor.app_is_running, frontend.start_page, shared=options.shared, as_json=options.json
     )
 
 
@@ -214,23 +215,23 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def reseal() -> int:
     """Reseal all secret keys with the current SECRET_KEY after it was changed."""
-    from videovault.commands import rekey, start
+    from videovault.commands import identity, start
 
     start.prepare_database()
-    return rekey.reseal()
+    return identity.reseal()
 
 
 def identity(options: argparse.Namespace) -> int:
     """Compare the settings of this machine with those of the installation, or make them the installation's."""
     from videovault.commands import identity as command
     from videovault.commands import start
-    from videovault.embedded import s3_for_commands
+    from videovault.embedded import supervisor
 
     start.prepare_database()
     start.check_keys()
     if not options.accept:
         return command.show()
-    if s3_for_commands.app_is_running():
+    if supervisor.app_is_running():
         raise ConfigurationError("VideoVault is running with the present settings. Stop it first.")
     return command.accept(confirmed=options.yes)
 
@@ -245,21 +246,21 @@ def _identity_arguments(parser: argparse.ArgumentParser) -> None:
 def backup(options: argparse.Namespace) -> int:
     """Back up database, key file and objects into a folder while everything runs; later runs copy only new objects."""
     from videovault.commands import backup as command
-    from videovault.embedded import s3_for_commands
+    from videovault.embedded import supervisor
 
     if options.verify:
         return command.verify(options.folder)
     command.check_installation()
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         return command.save(options.folder)
 
 
 def restore(options: argparse.Namespace) -> int:
     """Restore a backup into an empty installation; a second run continues an interrupted one."""
     from videovault.commands import backup as command
-    from videovault.embedded import s3_for_commands
+    from videovault.embedded import supervisor
 
-    with s3_for_commands.exclusive_data_dir() as storage_running:
+    with supervisor.exclusive_data_dir() as storage_running:
         return command.restore(options.folder, force=options.force, storage_running=storage_running)
 
 

@@ -41,8 +41,8 @@ from sqlmodel import Session, create_engine
 from videovault import __version__, counters, logs
 from videovault.backoff import exponential
 from videovault.config import settings
-from videovault.data_dir import POLL_SECONDS, directory_lock
 from videovault.errors import ConfigurationError, DiskFull
+from videovault.installation import POLL_SECONDS, directory_lock
 
 BUSY_SECONDS = 15
 POOL_SECONDS = 10.0  # to wait for a connection while all are in use

@@ -19,11 +19,11 @@ from videovault.api.long_polling import VideoWatcher
 from videovault.api.middleware.connection_limits import OpenConnections
 from videovault.api.middleware.stack import hide_admin_pages, wrap_in_middleware
 from videovault.config import settings
-from videovault.embedded import child_process, listener_guard
+from videovault.embedded import listener_guard, processes
 from videovault.embedded.frontend import script_hashes
 from videovault.embedded.passthrough import PassThrough
 from videovault.embedded.previous_assets import PreviousAssets
-from videovault.embedded.process import on_stop_signal, skip_teardown_in_child
+from videovault.embedded.processes import on_stop_signal, skip_teardown_in_child
 from videovault.embedded.supervisor import embedded_processes
 from videovault.pages import PAGES
 from videovault.pages.layout import HEAD, STYLESHEETS, crash_screen
@@ -46,7 +46,7 @@ async def lifespan() -> AsyncIterator[None]:
     logs.configure(settings().log_format, settings().log_level, settings().secrets)
     gc.collect()
     gc.freeze()  # imported modules stay: a collection over them would take 100 ms each time
-    with on_stop_signal(_close_connections, repeated=child_process.stop_at_once):
+    with on_stop_signal(_close_connections, repeated=processes.stop_at_once):
         async with embedded_processes():
             with listener_guard.guarding_listener(
                 settings(), open_connections.delivered, open_connections.notes

@@ -19,9 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import db, logs, metrics, unavailable
 from videovault.config import HEARTBEAT_FD, settings
-from videovault.data_dir import directory_lock
 from videovault.errors import DiskFull
 from videovault.gateways import redis_connection
+from videovault.installation import directory_lock
 from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair

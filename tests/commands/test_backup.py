@@ -12,7 +12,7 @@ from tests.support.installation import Configure
 from videovault import db
 from videovault.__main__ import main
 from videovault.config import settings
-from videovault.embedded import s3, s3_for_commands
+from videovault.embedded import s3, supervisor
 from videovault.gateways import storage
 from videovault.installation import RESTORE_MARKER
 from videovault.services.accounts import accounts
@@ -44,7 +44,7 @@ def stored(installation: Path, generator: Generator) -> str:
     """The key of a video in the embedded S3."""
     del installation
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         view = gallery.store_link(
             anna, generator.video_url, anna.email, "[red]Launch", enqueue=lambda _: None
         )

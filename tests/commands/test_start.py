@@ -18,11 +18,12 @@ from sqlmodel import select
 from tests.support.app import free_port
 from tests.support.installation import Configure, forget
 from tests.support.keys import ONE_KEY
-from videovault import data_dir, db, logs, security
+from videovault import db, logs, security
 from videovault.__main__ import main
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.embedded import web_server
+from videovault.installation import UMASK
 from videovault.models import InstallationFact, KeyCanary, Status
 from videovault.services.accounts import accounts
 from videovault.services.core import lifecycle
@@ -280,7 +281,7 @@ def test_new_files_are_private(installation: Path, start_process: Start) -> None
 def is_open(folder: Path) -> list[Path]:
     """The files with permissions for group or others."""
     found = [folder, *folder.rglob("*")]
-    return [path for path in found if not path.is_symlink() and path.stat().st_mode & data_dir.UMASK]
+    return [path for path in found if not path.is_symlink() and path.stat().st_mode & UMASK]
 
 
 @pytest.mark.process

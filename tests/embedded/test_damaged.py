@@ -13,7 +13,7 @@ from tests.support.embedded_s3 import running_s3
 from tests.support.installation import forget
 from videovault import worker
 from videovault.config import settings
-from videovault.embedded import frontend, s3, s3_for_commands
+from videovault.embedded import frontend, s3, supervisor
 from videovault.embedded.supervisor import embedded_processes
 from videovault.errors import StorageError
 from videovault.gateways import storage
@@ -73,7 +73,7 @@ def test_a_command_works_with_a_cache_that_cannot_be_opened(installation: Path) 
     folder = s3.cache_folder(installation / "var") / "kv"
     folder.mkdir(parents=True)
     (folder / "local~hasher.bolt").write_bytes(noise(32768))
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         storage.connected().put(KEY, b"film", Description("video/mp4"))
         assert list(storage.connected().keys()) == [KEY]
 

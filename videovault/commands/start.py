@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from videovault import data_dir, db, installation, logs
+from videovault import db, installation, logs
 from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
 from videovault.services.maintenance import identity, keys
@@ -25,27 +25,27 @@ OWN_NAMES = ("installation.json", "videovault.db", "queue.db", "embedded.lock", 
 log = logs.get(__name__)
 
 
-def prepare_data_dir(chosen: Settings) -> data_dir.Permissions:
+def prepare_data_dir(chosen: Settings) -> installation.Permissions:
     """Create DATA_DIR, and remove the permissions of other users in it.
 
     Raises ConfigurationError when this user cannot use the folder or its content.
     """
     folder = chosen.data_dir
     try:
-        folder.mkdir(mode=data_dir.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        if data_dir.is_shared(folder):
+        folder.mkdir(mode=installation.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        if installation.is_shared(folder):
             raise ConfigurationError(
                 f"DATA_DIR ({folder}) is writable by all users: use a separate folder, such as {folder / 'videovault'}."
             )
         _check_usable(folder)
-        return data_dir.make_private(folder, _databases(chosen))
+        return installation.make_private(folder, _databases(chosen))
     except OSError as error:
         raise ConfigurationError(
             f"DATA_DIR ({folder}) cannot be used: {error.strerror or error}. It has to be a writable folder."
         ) from error
 
 
-def report_permissions(found: data_dir.Permissions, folder: Path) -> None:
+def report_permissions(found: installation.Permissions, folder: Path) -> None:
     """Log a line for corrected permissions, and one for those that could not be corrected."""
     if found.corrected:
         log.warning(
@@ -218,11 +218,11 @@ def _describe(error: SQLAlchemyError) -> str:
 
 
 def _check_usable(folder: Path) -> None:
-    found = data_dir.first_inaccessible(folder, OWN_NAMES)
+    found = installation.first_inaccessible(folder, OWN_NAMES)
     if found:
         raise ConfigurationError(
-            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {data_dir.owner_name(found)} and is not accessible "
-            f"to {data_dir.user_name(os.geteuid())}, who runs VideoVault. Change its owner (chown -R) or its permissions."
+            f"DATA_DIR ({folder}) cannot be used: {found} belongs to {installation.owner_name(found)} and is not accessible "
+            f"to {installation.user_name(os.geteuid())}, who runs VideoVault. Change its owner (chown -R) or its permissions."
         )
     with tempfile.TemporaryFile(dir=folder):  # the only way to detect a read-only file system
         pass

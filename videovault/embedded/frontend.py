@@ -1,4 +1,7 @@
-"""Builds the pages, and builds them again only when their inputs have changed, as a stamp beside the build says."""
+"""Builds the pages, and builds them again only when their inputs have changed, as a stamp beside the build says.
+
+The pages of the last versions are kept.
+"""
 
 import base64
 import fcntl
@@ -16,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from videovault.errors import ConfigurationError
+from videovault.installation import directory_lock
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,9 @@ BUILD_SECONDS = 1800.0  # half a minute as a rule
 PAGES = Path("build/client")
 ASSETS = "assets"  # the files in it have a hash of their content in their name
 VERSION_CHARACTERS = 16
+KEPT_VERSIONS = 2  # the current one and the one before it
+KEPT_FOLDER = "pages"  # in DATA_DIR, which a new version finds again in another folder or container too
+UNFINISHED = ".unfinished"
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -105,6 +112,29 @@ def start_page() -> str:
     """The built start page, which names the scripts of its version; empty if the pages are not built."""
     page = web_dir() / PAGES / "index.html"
     return page.read_text() if page.exists() else ""
+
+
+def keep_pages(data_dir: Path) -> None:
+    """Copy the hashed files of the pages as they are built now, and delete all but those of the last KEPT_VERSIONS.
+
+    They are still open in browsers after an upgrade. Without room for them the installation works all the same, so an
+    error is only logged.
+    """
+    current = built_version()
+    if not current:
+        return
+    folder = data_dir / KEPT_FOLDER
+    try:
+        with directory_lock(folder):
+            _copy_kept(folder / current)
+            _delete_older_kept(folder)
+    except OSError as error:
+        log.warning("The files of these pages cannot be kept for the time after an upgrade: %s", error)
+
+
+def kept_versions(data_dir: Path) -> list[Path]:
+    """A folder for each version, with the files as the pages name them."""
+    return [version for version in (data_dir / KEPT_FOLDER).glob("*") if version.suffix != UNFINISHED]
 
 
 def script_hashes() -> tuple[str, ...]:
@@ -213,3 +243,22 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise ConfigurationError(f"The pages cannot be built: {path} is missing.")
     return path
+
+
+def _copy_kept(version: Path) -> None:
+    if not version.exists():
+        copy = version.with_name(version.name + UNFINISHED)
+        shutil.rmtree(copy, ignore_errors=True)
+        try:
+            shutil.copytree(web_dir() / PAGES / ASSETS, copy / ASSETS)
+            copy.rename(version)
+        except OSError:
+            shutil.rmtree(copy, ignore_errors=True)  # the disk may be full
+            raise
+    os.utime(version)  # the last one that was started is the current one
+
+
+def _delete_older_kept(folder: Path) -> None:
+    by_age = sorted(kept_versions(folder.parent), key=lambda kept: kept.stat().st_mtime_ns, reverse=True)
+    for kept in by_age[KEPT_VERSIONS:]:
+        shutil.rmtree(kept)

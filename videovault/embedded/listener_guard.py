@@ -21,7 +21,7 @@ from typing import Any
 
 from videovault import logs
 from videovault.config import MAX_WEBSOCKET_MESSAGE_BYTES, Settings
-from videovault.embedded.process import connection_limit
+from videovault.embedded.processes import connection_limit
 from videovault.logs import LimitLog
 from videovault.services.core import client_ip
 

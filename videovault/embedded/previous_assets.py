@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videovault.config import settings
 from videovault.embedded import frontend
-from videovault.embedded.kept_pages import kept_versions
+from videovault.embedded.frontend import kept_versions
 
 ENCODINGS = ("brotli", "gzip")
 

@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 
 from videovault.config import EMBEDDED_BUCKET
-from videovault.embedded.child_process import ChildProcess
+from videovault.embedded.processes import ChildProcess
 from videovault.errors import ConfigurationError
 from videovault.installation import Installation
 

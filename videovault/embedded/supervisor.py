@@ -1,6 +1,6 @@
-"""Runs the embedded processes: the embedded S3, the embedded studio and one worker process.
+"""Runs the embedded processes: for the web process the embedded S3, the studio and one worker, for a command the S3.
 
-They run as long as the web process; of several web processes on one DATA_DIR exactly one has them.
+Of several web processes on one DATA_DIR exactly one has them. A command uses the running app's S3, or starts its own.
 """
 
 import asyncio
@@ -8,15 +8,27 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import IO
 
 from videovault import installation
 from videovault.config import Settings, settings
 from videovault.embedded import launch, s3
-from videovault.embedded.child_process import ChildProcess, supervised, wait_until_ready
+from videovault.embedded.processes import ChildProcess, supervised, wait_until_ready
+from videovault.errors import ConfigurationError
 from videovault.gateways.studio import KEY_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -25,6 +37,8 @@ LOCK_FILE = "embedded.lock"
 LOCK_WAIT_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 20.0  # beyond the calls of generators
 WORKER_SILENT_SECONDS = 20  # the duration of its leases
+S3_START_SECONDS = 30.0  # for a command
+S3_STOP_SECONDS = 30.0
 
 
 @asynccontextmanager
@@ -76,6 +90,48 @@ def processes_for(config: Settings) -> list[ChildProcess]:
             ChildProcess("The worker", worker, grace=grace, silent_seconds=WORKER_SILENT_SECONDS)
         )
     return processes
+
+
+@contextmanager
+def s3_available() -> Iterator[None]:
+    """Inside the block the bucket can be used. Raises ConfigurationError when the embedded S3 does not start."""
+    if not settings().uses_embedded_s3:
+        yield
+        return
+    with _holding_lock() as is_locked:
+        if is_locked:
+            with _s3_started():
+                yield
+        else:  # the app is running
+            _wait_for_s3(None)
+            yield
+
+
+@contextmanager
+def exclusive_data_dir() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Inside the block no app uses DATA_DIR; the returned function starts the embedded S3 if it is configured.
+
+    Raises ConfigurationError when the app is running.
+    """
+    with _holding_lock() as is_locked:
+        if not is_locked:
+            raise ConfigurationError(
+                f"VideoVault is running with this DATA_DIR ({settings().data_dir}): stop it first."
+            )
+        yield lambda: _s3_started() if settings().uses_embedded_s3 else nullcontext()
+
+
+def app_is_running() -> bool:
+    """Whether a web process of this machine uses DATA_DIR."""
+    file = settings().data_dir / LOCK_FILE
+    if not file.exists():
+        return False
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _studio(config: Settings) -> ChildProcess:
@@ -145,3 +201,85 @@ def _end_with_server() -> None:
     server = multiprocessing.parent_process()
     if server is not None and server.pid and sys.platform == "linux":
         launch.end_with_parent(server.pid)
+
+
+@contextmanager
+def _holding_lock() -> Iterator[bool]:
+    """Whether this process holds the app's lock inside the block."""
+    data_dir = settings().data_dir
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _s3_started() -> Iterator[None]:
+    installation.load_with_free_ports(settings().data_dir)
+    settings.cache_clear()
+    with _own_s3():
+        yield
+
+
+@contextmanager
+def _own_s3() -> Iterator[None]:
+    with tempfile.TemporaryFile() as errors:
+        process = _start_s3(errors)
+        try:
+            if process.poll() is not None and _reports_damage(errors):
+                s3.drop_cache(settings().data_dir)
+                process = _start_s3(errors)
+            if process.poll() is not None:
+                sys.stderr.write(_s3_errors(errors))
+            _wait_for_s3(process)
+            yield
+        finally:
+            if process.poll() is not None and _reports_damage(errors):  # it may also show during a request
+                s3.drop_cache(settings().data_dir)
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(S3_STOP_SECONDS)
+            process.kill()
+
+
+def _start_s3(errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """The process, which may have ended already; its stderr goes to ``errors``."""
+    child = s3.server_process(settings().data_dir, settings().installation)
+    s3.prepare_bucket(settings().data_dir)
+    errors.truncate(0)
+    process = subprocess.Popen(  # noqa: S603 - our own command line
+        launch.command(child.argv), env=child.env, umask=child.umask, stderr=errors, start_new_session=True
+    )
+    _s3_accepts(process)
+    return process
+
+
+def _s3_errors(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    return errors.read().decode(errors="replace")
+
+
+def _reports_damage(errors: IO[bytes]) -> bool:
+    return any(message in _s3_errors(errors) for message in s3.DAMAGED_CACHE_MESSAGES)
+
+
+def _wait_for_s3(process: "subprocess.Popen[bytes] | None") -> None:
+    if not _s3_accepts(process):
+        raise ConfigurationError("The embedded S3 did not start; see the lines above.")
+
+
+def _s3_accepts(process: "subprocess.Popen[bytes] | None") -> bool:
+    """Wait until it accepts connections; False when it has ended or takes too long."""
+    until = time.monotonic() + S3_START_SECONDS
+    while time.monotonic() < until and (process is None or process.poll() is None):
+        try:
+            socket.create_connection(("127.0.0.1", settings().installation.s3_port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -14,7 +14,7 @@ from typing import IO, NoReturn
 
 from videovault import logs
 from videovault.config import Settings
-from videovault.embedded.process import connection_limit
+from videovault.embedded.processes import connection_limit
 from videovault.errors import ConfigurationError
 
 SERVER, LISTENER = "videovault.embedded.web_process", "VIDEOVAULT_LISTENER"

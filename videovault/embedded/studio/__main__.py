@@ -14,11 +14,11 @@ from granian.server.embed import Server
 
 from videovault import logs
 from videovault.config import settings
-from videovault.data_dir import UMASK
-from videovault.embedded.process import exit_without_teardown
+from videovault.embedded.processes import exit_without_teardown
 from videovault.embedded.studio.render_queue import HOST, JobStore, Options, RenderQueue
 from videovault.embedded.studio.server import create_app
 from videovault.gateways.studio import KEY_VARIABLE
+from videovault.installation import UMASK
 
 # Open downloads are cut afterwards: they can be resumed, and every job is on disk.
 SHUTDOWN_SECONDS = 1.0

@@ -20,7 +20,7 @@ from tests.support.s3_proxy import S3Proxy
 from videovault import db
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.embedded import s3_for_commands
+from videovault.embedded import supervisor
 from videovault.errors import ConfigurationError, Conflict, InvalidInput, NotSignedIn, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
@@ -264,9 +264,9 @@ def embedded_video(installation: Path, row: Row, backup_dir: Path) -> Video:
     """A video in a backup of an installation with the embedded S3."""
     del installation
     anna = accounts.authenticate(accounts.register("anna@example.com", "correct horse").token)
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         video = put_video(anna.user_id, "Launch", b"film" * 1000, row)
-    with s3_for_commands.s3_available():  # the tags are lost
+    with supervisor.s3_available():  # the tags are lost
         assert not save_backup(backup_dir).findings.named
     return video
 
@@ -290,9 +290,9 @@ def test_etags_of_the_new_store_are_adopted(
     stored = store("One")
     save_backup(backup_dir)
     configure(AWS_S3_BUCKET_NAME="", AWS_ENDPOINT_URL_S3="", DATA_DIR=installation / "embedded")
-    with s3_for_commands.exclusive_data_dir() as storage_running:
+    with supervisor.exclusive_data_dir() as storage_running:
         restore_backup(backup_dir, force=False, storage_running=storage_running)
-    with s3_for_commands.s3_available():
+    with supervisor.s3_available():
         video = row(stored.id)
         info = storage.connected().info(str(video.s3_key))
         assert info

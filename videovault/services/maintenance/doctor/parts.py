@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import make_url, text
 
-from videovault import data_dir, db
+from videovault import db, installation
 from videovault.config import Settings, settings
 from videovault.errors import ConfigurationError
 from videovault.formatting import format_size
@@ -35,10 +35,10 @@ def data_folder() -> Finding:
     """Whether DATA_DIR can be written; one that is missing is created by the first start."""
     folder, name, title = settings().data_dir, "data-dir", "Data folder"
     existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    user = data_dir.user_name(os.geteuid())
+    user = installation.user_name(os.geteuid())
     advice = f"Make {folder} a folder that {user} owns (chown -R), or set DATA_DIR to another one."
     try:
-        blocked = data_dir.first_inaccessible(existing, ())
+        blocked = installation.first_inaccessible(existing, ())
         if blocked or not existing.is_dir():
             found = f"DATA_DIR ({folder}) cannot be written by {user}."
             return Finding(name, title, "broken", found, advice)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,8 +15,15 @@ import pytest
 
 from tests.embedded.processes import is_running, linux_only, wait_until, wait_until_gone
 from tests.support.app import free_port
-from videovault.embedded import child_process
-from videovault.embedded.child_process import ChildProcess, supervised, wait_until_ready
+from tests.support.waiting import HANG_SECONDS
+from videovault.embedded import processes
+from videovault.embedded.processes import (
+    REPEAT_SECONDS,
+    ChildProcess,
+    on_stop_signal,
+    supervised,
+    wait_until_ready,
+)
 from videovault.errors import ConfigurationError
 
 pytestmark = pytest.mark.process
@@ -74,8 +82,8 @@ def test_a_killed_child_is_restarted_and_ends_with_the_block(tmp_path: Path) -> 
 def test_a_child_that_keeps_failing_is_restarted_with_backoff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(child_process, "MIN_BACKOFF_SECONDS", 0.1)
-    monkeypatch.setattr(child_process, "MAX_BACKOFF_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "MIN_BACKOFF_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "MAX_BACKOFF_SECONDS", 0.2)
     file = tmp_path / "pids"
     child = ChildProcess("The failing part", _program(WRITES_PID + "sys.exit(3)", file))
 
@@ -119,7 +127,7 @@ def test_a_second_signal_ends_a_child_that_is_finishing_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_early: bool
 ) -> None:
     """The child ends at once on its second SIGTERM, as the worker does."""
-    monkeypatch.setattr(child_process, "_at_once", threading.Event())
+    monkeypatch.setattr(processes, "_at_once", threading.Event())
     file = tmp_path / "pids"
     patient = (
         "import signal, time\n"
@@ -137,11 +145,11 @@ def test_a_second_signal_ends_a_child_that_is_finishing_its_work(
         await running.__aenter__()
         await _pid_number(1, file)
         if is_early:
-            child_process.stop_at_once()
+            processes.stop_at_once()
         end = asyncio.create_task(running.__aexit__(None, None, None))
         await wait_until(stopping.exists)
         if not is_early:
-            child_process.stop_at_once()
+            processes.stop_at_once()
         await end
 
     asyncio.run(main())
@@ -174,7 +182,7 @@ def test_ready_waits_until_the_port_accepts() -> None:
 
 
 def test_the_error_for_a_server_that_does_not_start_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_process, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(processes, "READY_SECONDS", 0.3)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         child = ChildProcess("The S3", ["/bin/s3", "serve"], port=taken.getsockname()[1])
@@ -254,3 +262,86 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except OSError:  # the descriptor of the listing itself
         return ""
+
+
+# Like granian: its own handler in the event loop decides when it ends.
+SERVER = """
+import asyncio, signal
+from videovault.embedded.processes import on_stop_signal
+async def main():
+    called, stopped = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    with on_stop_signal(called.set):
+        print("ready", flush=True)
+        await called.wait()
+        print("called", flush=True)
+        await stopped.wait()
+        print("stopped", flush=True)
+asyncio.run(main())
+"""
+
+
+def test_both_handlers_are_called() -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        assert server.stdout.readline() == "ready\n"
+        server.send_signal(signal.SIGTERM)
+        assert server.communicate(timeout=HANG_SECONDS)[0] == "called\nstopped\n"
+    assert server.returncode == 0
+
+
+def test_only_the_same_signal_after_a_second_counts_as_repeated() -> None:
+    """The child of the server gets a signal to the process group from its parent, too, and after Ctrl-C both signals."""
+    calls: list[str] = []
+    now = [1000.0]
+
+    async def use() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        with on_stop_signal(lambda: calls.append("first"), lambda: calls.append("again"), lambda: now[0]):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+                signal.raise_signal(number)
+            await asyncio.sleep(0)
+            assert calls == ["first", "first"]
+            now[0] += REPEAT_SECONDS
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.sleep(0)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asyncio.run(use())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert calls == ["first", "first", "again"]
+
+
+def test_handlers_are_restored_afterwards() -> None:
+    async def use() -> None:
+        with on_stop_signal(lambda: None):
+            assert signal.getsignal(signal.SIGTERM) != before
+
+    before = signal.getsignal(signal.SIGTERM)
+    asyncio.run(use())
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_outside_the_main_thread_no_handler_is_set() -> None:
+    async def use() -> None:
+        with on_stop_signal(lambda: None):
+            assert signal.getsignal(signal.SIGTERM) == before
+
+    before = signal.getsignal(signal.SIGTERM)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(use())
+        except BaseException as error:  # noqa: BLE001 - reported in the main thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        pytest.fail(repr(failures))

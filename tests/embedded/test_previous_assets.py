@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from videovault.embedded import frontend, kept_pages
+from videovault.embedded import frontend
 from videovault.embedded.previous_assets import PreviousAssets
 
 
@@ -25,7 +25,7 @@ class Pages:
 
     def upgrade(self, version: str) -> None:
         """As `run` does it."""
-        kept_pages.keep(self._data_dir)
+        frontend.keep_pages(self._data_dir)
         assets = self.assets
         assets.mkdir(parents=True, exist_ok=True)
         for old in assets.iterdir():
@@ -33,7 +33,7 @@ class Pages:
         for name in (f"page-{version}.js", f"page-{version}.js.br", "shared-1.js"):
             (assets / name).write_text(f"{name} of {version}")
         self._stamp.write_text(frontend.stamp("inputs"))
-        kept_pages.keep(self._data_dir)
+        frontend.keep_pages(self._data_dir)
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_no_other_file_can_be_read(pages: Pages, installation: Path) -> None:
 def test_a_start_of_the_same_version_adds_nothing(pages: Pages, installation: Path) -> None:
     pages.upgrade("one")
     pages.upgrade("two")
-    kept_pages.keep(installation / "var")
-    kept_pages.keep(installation / "var")
-    assert len(kept_pages.kept_versions(installation / "var")) == 2
+    frontend.keep_pages(installation / "var")
+    frontend.keep_pages(installation / "var")
+    assert len(frontend.kept_versions(installation / "var")) == 2
 
 
 def test_pages_that_cannot_be_kept_are_only_logged(
@@ -101,6 +101,6 @@ def test_files_that_cannot_all_be_copied_leave_nothing(
     unreadable.symlink_to(installation / "nowhere")
     for kept in (installation / "var" / "pages").iterdir():
         shutil.rmtree(kept)
-    kept_pages.keep(installation / "var")
+    frontend.keep_pages(installation / "var")
     assert "cannot be kept" in caplog.text
     assert list((installation / "var" / "pages").iterdir()) == []
