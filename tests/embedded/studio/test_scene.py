@@ -8,10 +8,9 @@ from typing import get_args
 import pytest
 from PIL import Image, ImageChops
 
-from videovault.embedded.studio.avatar import PORTRAITS, Avatar, Mouth, mouth_at, portrait_of
 from videovault.embedded.studio.captions import BOXES, cues_for
 from videovault.embedded.studio.requests import VideoRequest
-from videovault.embedded.studio.scene import SIZE, Scene
+from videovault.embedded.studio.scene import PORTRAITS, SIZE, Avatar, Mouth, Scene, mouth_at, portrait_of
 from videovault.embedded.studio.text_layout import Typesetter
 from videovault.embedded.studio.theme import THEMES, theme_for
 from videovault.services.generation.avatars import BUILT_IN_NAMES
