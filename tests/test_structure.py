@@ -18,7 +18,6 @@ PATHS = structure.modules()
 GRAPH = structure.imports(PATHS)
 # Small modules with one importer, and why each is a subject of its own.
 SMALL = {
-    "videovault.commands.identity": "the output of its command",
     "videovault.embedded.previous_assets": "needs the web framework, which a start without it should not import",
     "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }

@@ -25,7 +25,7 @@ TRUSTED = {
     "videovault.embedded.studio.render_queue": "the studio's own renderer",
     "videovault.api.responses": "our own answer, for a browser that wants a page",
     "videovault.gateways.conversion_child": "what its parent process orders",
-    "videovault.config.headers": "the administrator's settings, once untrusted_json.check has seen them",
+    "videovault.config.validation": "the administrator's settings, once untrusted_json.check has seen them",
     "videovault.embedded.web_process": "where to listen, from the process that it replaced",
     "videovault.gateways.s3_client": "botocore's own data files",
     "videovault.untrusted_json": "within the limit",

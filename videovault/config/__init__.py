@@ -9,8 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videovault import installation
-from videovault.config import headers, validation
-from videovault.config.headers import SourceHeaders, WebhookHeaders
+from videovault.config import validation
 from videovault.config.validation import (
     DatabaseUrl,
     HttpUrl,
@@ -26,6 +25,8 @@ from videovault.config.validation import (
     Seconds,
     SmtpServer,
     SmtpUrl,
+    SourceHeaders,
+    WebhookHeaders,
     WebhookSecret,
     explain_errors,
     parse_networks,
@@ -321,12 +322,12 @@ class Settings(BaseSettings):
         return f"{self.callback_base}/api/callback/{token}"
 
     @cached_property
-    def webhook_extra_headers(self) -> headers.Headers:
-        return headers.parse_headers(self.webhook_headers.get_secret_value())
+    def webhook_extra_headers(self) -> validation.Headers:
+        return validation.parse_headers(self.webhook_headers.get_secret_value())
 
     @cached_property
-    def source_extra_headers(self) -> headers.HostHeaders:
-        return headers.parse_host_headers(self.source_headers.get_secret_value())
+    def source_extra_headers(self) -> validation.HostHeaders:
+        return validation.parse_host_headers(self.source_headers.get_secret_value())
 
     @property
     def header_secrets(self) -> list[str]:
@@ -334,7 +335,7 @@ class Settings(BaseSettings):
         return [
             secret
             for each in (self.webhook_extra_headers, *self.source_extra_headers.values())
-            for secret in headers.secrets_of(each)
+            for secret in validation.secrets_of(each)
         ]
 
     @property

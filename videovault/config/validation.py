@@ -1,17 +1,20 @@
-"""Types of settings with validation, and the description of invalid settings."""
+"""Types of settings with validation, the headers that settings add to requests, and the description of invalid settings."""
 
 import base64
+import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+
+from videovault import untrusted_json
 
 STARTTLS = ("offered", "required", "never")
 PORTS = {"smtp": 587, "smtps": 465}
@@ -73,6 +76,41 @@ MAX_ESTIMATED_LENGTH = 72  # zxcvbn's time grows with the square of the length
 PLACEHOLDERS = re.compile(r"change[-_ ]?(me|it|this|in)|secret|passw|example|default", re.IGNORECASE)
 MAKE_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 MAKE_WEBHOOK_KEY = "python -c 'import base64, secrets; print(\"whsec_\" + base64.b64encode(secrets.token_bytes(32)).decode())'"
+
+MAX_HEADERS_BYTES = 16 * 1024  # per setting
+MAX_HEADERS = 20  # per receiver
+MAX_HEADER_HOSTS = 50
+MAX_HEADER_NAME = 100
+MAX_HEADER_VALUE = 4096
+MASK = "…"  # replaces a secret
+MIN_MASKED_LENGTH = 8  # characters; masking a shorter value would hit ordinary words
+# Headers of the client itself, hop-by-hop headers (RFC 9110, 7.6.1), and those that sign or identify our request.
+FORBIDDEN_HEADERS = frozenset(
+    {
+        *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect"),
+        *("host", "http2-settings", "idempotency-key", "if-match", "if-modified-since", "if-none-match"),
+        *(
+            "if-range",
+            "if-unmodified-since",
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "range",
+        ),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+        *("webhook-id", "webhook-timestamp", "webhook-signature"),
+    }
+)
+
+Headers = Mapping[str, str]
+HostHeaders = Mapping[str, Headers]
+"""Headers by host in lower case: ``host``, or ``host:port`` for that port only."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HEADER_HOST = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+HEADERS_EXAMPLE = '{"X-Api-Key": "…"}'
+HOST_HEADERS_EXAMPLE = '{"files.example.com": {"Authorization": "Bearer …"}}'
 
 
 def _http_url(value: str) -> str:
@@ -150,6 +188,16 @@ def _smtp_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _validate_headers(value: SecretStr) -> SecretStr:
+    parse_headers(value.get_secret_value())
+    return value
+
+
+def _validate_host_headers(value: SecretStr) -> SecretStr:
+    parse_host_headers(value.get_secret_value())
+    return value
+
+
 def _mail_address(value: str) -> str:
     name, at, domain = parseaddr(value)[1].rpartition("@")
     if value and not (name and at and domain and value.isprintable()):
@@ -181,6 +229,8 @@ SealingKey = Annotated[SecretStr, AfterValidator(_sealing_key)]
 MetricsToken = Annotated[SecretStr, AfterValidator(_metrics_token)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+WebhookHeaders = Annotated[SecretStr, AfterValidator(_validate_headers)]
+SourceHeaders = Annotated[SecretStr, AfterValidator(_validate_host_headers)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Networks = Annotated[str, AfterValidator(_networks)]
@@ -202,6 +252,106 @@ def aws_origins(region: str, bucket: str) -> tuple[str, ...]:
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     hosts = (f"s3.{region}.{domain}", f"s3.{domain}")
     return tuple(f"https://{host}" if "." in bucket else f"https://{bucket}.{host}" for host in hosts)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as pairs, to detect duplicate names."""
+
+
+def parse_headers(value: str) -> Headers:
+    """Parse ``WEBHOOK_HEADERS``. Raises ValueError with the problem, but never with a header's value."""
+    return _parse_pairs(_parse_object(value, HEADERS_EXAMPLE), HEADERS_EXAMPLE) if value else {}
+
+
+def parse_host_headers(value: str) -> HostHeaders:
+    """Parse ``SOURCE_HEADERS``; raises like ``parse_headers``."""
+    if not value:
+        return {}
+    hosts = _parse_object(value, HOST_HEADERS_EXAMPLE)
+    if len(hosts) > MAX_HEADER_HOSTS:
+        raise ValueError(f"names {len(hosts)} hosts, at most {MAX_HEADER_HOSTS} are allowed")
+    found: dict[str, Headers] = {}
+    for name, headers in hosts:
+        host = _parse_host(name)
+        if host in found:
+            raise ValueError(f"names the host {host} twice")
+        found[host] = _parse_pairs(headers, HOST_HEADERS_EXAMPLE)
+    return found
+
+
+def headers_for_host(by_host: HostHeaders, host: str, port: int) -> Headers:
+    """The headers for this host, given in lower-case ASCII without brackets. An entry with the port replaces one without."""
+    named = f"[{host}]" if ":" in host else host
+    return by_host.get(f"{named}:{port}") or by_host.get(named, {})
+
+
+def secrets_of(headers: Headers) -> list[str]:
+    """The parts that no log may show: each value, and the part after a scheme such as ``Bearer``."""
+    values = list(headers.values())
+    return [*values, *(value.partition(" ")[2].strip() for value in values if " " in value)]
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Mask secrets in a text that may come from a service that received them."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= MIN_MASKED_LENGTH:
+            text = text.replace(secret, MASK)
+    return text
+
+
+def _parse_object(value: str, example: str) -> _Pairs:
+    if len(value.encode()) > MAX_HEADERS_BYTES:
+        raise ValueError(f"is too long: at most {MAX_HEADERS_BYTES // 1024} KiB are allowed")
+    try:
+        untrusted_json.check(value)
+        pairs = json.loads(value, object_pairs_hook=_Pairs)
+    except ValueError as error:
+        raise ValueError(f"is not JSON. It must be like {example}") from error
+    if not isinstance(pairs, _Pairs):
+        raise ValueError(f"must be a JSON object like {example}")  # noqa: TRY004 - pydantic expects ValueError
+    return pairs
+
+
+def _parse_pairs(pairs: Any, example: str) -> Headers:
+    if not isinstance(pairs, _Pairs):
+        raise ValueError(f"must be a JSON object like {example}")  # noqa: TRY004 - as above
+    if len(pairs) > MAX_HEADERS:
+        raise ValueError(f"names {len(pairs)} headers, at most {MAX_HEADERS} are allowed")
+    names = [name.lower() for name, _ in pairs]
+    for name, value in pairs:
+        _check_header(name, value)
+        if names.count(name.lower()) > 1:
+            raise ValueError(f"names the header {name} twice")
+    return dict(pairs)
+
+
+def _check_header(name: str, value: Any) -> None:
+    if len(name) > MAX_HEADER_NAME or not _HEADER_NAME.fullmatch(name):
+        raise ValueError(
+            "holds a header name with characters other than letters, digits and hyphens, or an empty or overlong one"
+        )
+    if name.lower() in FORBIDDEN_HEADERS:
+        raise ValueError(f"must not hold the header {name}, which VideoVault sets itself")
+    if not isinstance(value, str):
+        raise ValueError(f"must give the header {name} a text in quotation marks")  # noqa: TRY004 - as above
+    if len(value) > MAX_HEADER_VALUE:
+        raise ValueError(
+            f"gives the header {name} an overlong value: at most {MAX_HEADER_VALUE:,} characters are allowed"
+        )
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(
+            f"gives the header {name} an empty value, or one with line breaks, control characters, characters beyond "
+            "ASCII, or spaces at its ends"
+        )
+
+
+def _parse_host(name: str) -> str:
+    match = _HEADER_HOST.fullmatch(name.lower())
+    if match is None or len(name) > 260 or not (match[2] is None or 1 <= int(match[2]) <= 65535):
+        raise ValueError(
+            "must name hosts like files.example.com or files.example.com:8443, without https:// or path"
+        )
+    return name.lower()
 
 
 def explain_errors(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:

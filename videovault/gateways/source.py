@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from videovault.config import settings
-from videovault.config.headers import HostHeaders, headers_for_host
+from videovault.config.validation import HostHeaders, headers_for_host
 from videovault.errors import SourceError, UnsafeUrl
 from videovault.gateways import http_headers, source_errors, studio
 from videovault.gateways.container import SNIFF_BYTES, Container, WebPage

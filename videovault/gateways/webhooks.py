@@ -20,7 +20,7 @@ from standardwebhooks import Webhook
 
 from videovault.backoff import exponential
 from videovault.config import settings
-from videovault.config.headers import MASK, mask_secrets
+from videovault.config.validation import MASK, mask_secrets
 from videovault.errors import SourceError, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import socket_stream, studio, webhook_reply
 from videovault.gateways.container import SNIFF_BYTES

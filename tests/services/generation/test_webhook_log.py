@@ -12,7 +12,7 @@ from tests.services.conftest import SCRIPT, Row
 from tests.support.generator import Generator
 from tests.support.installation import Configure
 from videovault.clock import utcnow
-from videovault.config.headers import MASK
+from videovault.config.validation import MASK
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, Forbidden, InvalidInput
 from videovault.models import Status, Video, WebhookCall

@@ -2,7 +2,7 @@
 
 from sqlmodel import col, func, select
 
-from videovault.config.headers import MASK
+from videovault.config.validation import MASK
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, InvalidInput, NotFound, VideoNotFound
 from videovault.gateways import source, webhook_reply

@@ -12,7 +12,7 @@ from videovault import logs, metrics, security
 from videovault.backoff import poll_delay
 from videovault.clock import db_now, read_db_now, utcnow
 from videovault.config import settings
-from videovault.config.headers import mask_secrets
+from videovault.config.validation import mask_secrets
 from videovault.db import reading, transaction
 from videovault.errors import Conflict, UnsafeUrl, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import webhooks

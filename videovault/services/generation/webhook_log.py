@@ -19,7 +19,7 @@ from sqlmodel import Session, col, delete, select
 from videovault import logs, metrics
 from videovault.clock import utcnow
 from videovault.config import settings
-from videovault.config.headers import MASK, mask_secrets
+from videovault.config.validation import MASK, mask_secrets
 from videovault.db import keep_newest, reading, transaction
 from videovault.errors import DiskFull, VideoNotFound, WebhookBusy, WebhookError, WebhookUnanswered
 from videovault.gateways import webhook_reply

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Configure
-from videovault.config import headers, settings
+from videovault.config import settings, validation
 from videovault.errors import ConfigurationError
 
 SECRET = "very-secret-value"
@@ -32,7 +32,10 @@ BAD_HEADERS: dict[str, str] = {
     "all too long": json.dumps({f"X-{number}": "x" * 4096 for number in range(5)}),
     "too deep": '{"X-A": ' + "[" * 2000,
     **{f"a value {value!r}": json.dumps({"X-Api-Key": value}) for value in SPLITS},
-    **{f"the header {name}": json.dumps({name.title(): SECRET}) for name in sorted(headers.FORBIDDEN)},
+    **{
+        f"the header {name}": json.dumps({name.title(): SECRET})
+        for name in sorted(validation.FORBIDDEN_HEADERS)
+    },
 }
 BAD_HOSTS = {
     "with a scheme": {"https://files.example.com": {"X-A": SECRET}},
@@ -122,5 +125,5 @@ def test_headers_are_only_for_the_named_host_and_port(host: str, port: int, expe
         **dict.fromkeys(("files.example.com", "both.example.com", "[::1]"), any_port),
         **{f"{name}:8443": this_port for name in ("cdn.example.com", "both.example.com", "[::1]")},
     }
-    found = headers.headers_for_host(headers.parse_host_headers(json.dumps(said)), host, port)
+    found = validation.headers_for_host(validation.parse_host_headers(json.dumps(said)), host, port)
     assert found.get("X-Key") == expected
