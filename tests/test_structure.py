@@ -19,7 +19,6 @@ GRAPH = structure.imports(PATHS)
 # Small modules with one importer, and why each is a subject of its own.
 SMALL = {
     "videovault.embedded.previous_assets": "needs the web framework, which a start without it should not import",
-    "videovault.services.core.stored_capabilities": "registered with the gateway when services are imported",
 }
 MAX_FILES_ENTERED = 60
 

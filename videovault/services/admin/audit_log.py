@@ -10,7 +10,7 @@ from sqlmodel import Session, and_, col, or_, select
 
 from videovault.db import reading
 from videovault.models import Event, User, Video
-from videovault.services.core import cursors, pages
+from videovault.services.core import cursors
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.client_ip import parse_address
 from videovault.services.core.cursors import Position
@@ -108,7 +108,7 @@ def list_entries(caller: Caller, query: AuditLogQuery) -> AuditLogView:
     order = (col(Event.at).desc(), col(Event.id).desc())
     with reading() as session:
         position = _position(session, query.cursor)
-        events, more = pages.read_page(session, Event, _parts(session, query), order, position, query.limit)
+        events, more = cursors.read_page(session, Event, _parts(session, query), order, position, query.limit)
         owners = _owners(session, events)
         people, titles = _people(session, events, owners), _titles(session, events)
     entries = [_entry(event, people, owners, titles) for event in events]
@@ -124,7 +124,7 @@ def _position(session: Session, cursor: str) -> Position | None:
     return [session.exec(older).first() or datetime.min.replace(tzinfo=UTC), number]
 
 
-def _parts(session: Session, query: AuditLogQuery) -> list[pages.Conditions]:
+def _parts(session: Session, query: AuditLogQuery) -> list[cursors.Conditions]:
     """The conditions of each part of the list: of each person or kind of event, if there are few."""
     groups = [query.group] if query.group else list(EVENT_GROUPS)
     kinds = [kind for group in groups for kind in EVENT_GROUPS[group]]
@@ -175,7 +175,7 @@ def _matches_ip(typed: str) -> ColumnElement[bool]:
 
 
 def _matches_person(words: str) -> ColumnElement[bool]:
-    return or_(pages.contains(User.email, words), pages.contains(User.name, words))
+    return or_(cursors.contains(User.email, words), cursors.contains(User.name, words))
 
 
 def _people(session: Session, events: Sequence[Event], owners: Mapping[str, str]) -> Mapping[str, str]:

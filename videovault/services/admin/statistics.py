@@ -9,7 +9,7 @@ from sqlmodel import Session, col, func, select, union_all
 from videovault.clock import utcnow
 from videovault.db import reading
 from videovault.models import Event
-from videovault.services.core import counts
+from videovault.services.core import quota
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.views import PublicStatus, View
 
@@ -37,7 +37,7 @@ def stats(caller: Caller, zone: str = "UTC", *, days: int = DAYS) -> StatsView:
     """The installation's statistics; ``zone`` is the time zone of the days. Raises Forbidden for non-admins."""
     check_admin(caller)
     with reading() as session:
-        counted = counts.of_all(session)
+        counted = quota.counts_of_all(session)
         return StatsView(
             people=counted.accounts,
             videos=counted.by_public_status,

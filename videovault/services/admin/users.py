@@ -10,7 +10,7 @@ from videovault.db import advisory_lock, reading, transaction
 from videovault.errors import InvalidInput, UserNotFound
 from videovault.models import Counter, Event, User
 from videovault.services.accounts import accounts, sessions
-from videovault.services.core import counts, cursors, pages, quota
+from videovault.services.core import cursors, quota
 from videovault.services.core.access import Caller, check_admin, check_not_api_token, recheck_admin
 from videovault.services.core.views import Timestamp, View
 
@@ -21,7 +21,7 @@ SORTED_BY: Mapping[Column, Any] = {
     "created": col(User.created_at),
     "email": col(User.email),
     "seen": func.coalesce(col(User.last_seen_at), col(User.created_at)),
-    "storage": counts.USED_BYTES,
+    "storage": quota.USED_BYTES,
 }
 # The unique column beside each key: in the index of the key, so that no list has to be sorted.
 TIE_BREAKERS: Mapping[Column, Any] = {
@@ -88,7 +88,7 @@ def find_users(
         count = _count(session, q)
     shown = found[:limit]
     return UsersView(
-        people=[_view(user, counts.of_row(counter)) for user, counter, *_ in shown],
+        people=[_view(user, quota.counts_of_row(counter)) for user, counter, *_ in shown],
         total_count=count,
         next_cursor=cursors.encode(name, list(shown[-1][2:])) if len(found) > limit else None,
     )
@@ -101,7 +101,7 @@ def get_user(caller: Caller, user_id: str) -> AdminUserView:
         user = session.get(User, user_id)
         if user is None or user.closed_at:
             raise UserNotFound
-        return _view(user, counts.of_account(session, user_id))
+        return _view(user, quota.counts_of(session, user_id))
 
 
 def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserView:
@@ -131,7 +131,7 @@ def change_user(caller: Caller, user_id: str, wanted: UserChange) -> AdminUserVi
             sessions.end_all(session, user.id, tokens=not user.is_active)
         detail = {"userId": user.id, **wanted}
         session.add(Event(kind="user_changed", actor_id=caller.user_id, detail=detail))
-        return _view(user, counts.of_account(session, user.id))
+        return _view(user, quota.counts_of(session, user.id))
 
 
 def end_sessions(caller: Caller, user_id: str) -> int:
@@ -156,7 +156,7 @@ def _conditions(q: str) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = [col(User.closed_at).is_(None)]
     words = q.strip()
     if words:
-        wanted.append(or_(pages.contains(User.email, words), pages.contains(User.name, words)))
+        wanted.append(or_(cursors.contains(User.email, words), cursors.contains(User.name, words)))
     return wanted
 
 
@@ -166,12 +166,12 @@ def _rights(user: User) -> tuple[bool, bool]:
 
 def _count(session: Session, q: str) -> int:
     if not q.strip():
-        return counts.of_all(session).accounts
+        return quota.counts_of_all(session).accounts
     matches = select(User.id).where(*_conditions(q)).limit(MAX_COUNTED).subquery()
     return session.exec(select(func.count()).select_from(matches)).one()
 
 
-def _view(user: User, counted: counts.Counts) -> AdminUserView:
+def _view(user: User, counted: quota.Counts) -> AdminUserView:
     return AdminUserView.from_row(
         user,
         user_id=user.id,

@@ -14,7 +14,7 @@ from sqlmodel import Session, case, col, exists, func, or_, select
 from videovault.db import reading
 from videovault.errors import VideoVaultError
 from videovault.models import Counter, Status, User, Video
-from videovault.services.core import counts, cursors, lifecycle, pages
+from videovault.services.core import cursors, lifecycle, quota
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.cursors import Position
 from videovault.services.core.views import (
@@ -45,10 +45,10 @@ SELECTED_COLUMNS: tuple[Any, ...] = (
 STORED_BYTES = case((col(Video.status) == Status.READY, func.coalesce(Video.size, 0)), else_=0)
 # Those by owner and status are lists of groups, each by time.
 SORTED_BY: Mapping[Column, Any] = {
-    "title": pages.TITLE,
+    "title": cursors.TITLE,
     "owner": col(Video.created_at),
     "status": col(Video.created_at),
-    "size": pages.STORED_SIZE,
+    "size": cursors.STORED_SIZE,
     "created": col(Video.created_at),
 }
 Group = tuple[str, str]  # owner and public status, empty for all
@@ -181,11 +181,11 @@ def _read(
     for name, group in _groups(session, query, searched, group_name):
         here = inner if name == group_name else None
         if len(videos) == limit:  # whether a later group has any
-            more, _ = pages.read_page(session, Video, _parts(group, searched), order, here, 1, *options)
+            more, _ = cursors.read_page(session, Video, _parts(group, searched), order, here, 1, *options)
             if more:
                 return videos, last
             continue
-        page = pages.read_page(
+        page = cursors.read_page(
             session, Video, _parts(group, searched), order, here, limit - len(videos), *options
         )
         videos += page[0]
@@ -250,7 +250,7 @@ def _shown(status: str | None) -> Any:
     return reduce(add, map(col, counted))
 
 
-def _parts(group: Group, searched: Sequence[ColumnElement[bool]]) -> list[pages.Conditions]:
+def _parts(group: Group, searched: Sequence[ColumnElement[bool]]) -> list[cursors.Conditions]:
     owner_id, public = group
     owned = [col(Video.owner_id) == owner_id] if owner_id else []
     statuses = [Status(status) for status, each in PUBLIC_STATUS.items() if public in ("", each)]
@@ -263,13 +263,13 @@ def _search(session: Session, q: str) -> list[ColumnElement[bool]]:
     if not words:
         return []
     owners = session.exec(
-        select(User.id).where(pages.contains(User.email, words)).limit(MAX_OWNERS + 1)
+        select(User.id).where(cursors.contains(User.email, words)).limit(MAX_OWNERS + 1)
     ).all()
     if len(owners) > MAX_OWNERS:
-        is_owner = col(Video.owner_id).in_(select(User.id).where(pages.contains(User.email, words)))
+        is_owner = col(Video.owner_id).in_(select(User.id).where(cursors.contains(User.email, words)))
     else:
         is_owner = col(Video.owner_id).in_(owners)
-    is_titled = pages.contains(Video.title, words)
+    is_titled = cursors.contains(Video.title, words)
     return [or_(is_titled, is_owner) if owners else is_titled]
 
 
@@ -277,7 +277,7 @@ def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
     """The number of videos and their stored bytes; of a search at most one more than ``MAX_COUNTED``."""
     searched = _search(session, query.q)
     if not searched:
-        counted = counts.of_account(session, query.owner_id) if query.owner_id else counts.of_all(session)
+        counted = quota.counts_of(session, query.owner_id) if query.owner_id else quota.counts_of_all(session)
         numbers = [
             number for status, number in counted.by_public_status.items() if query.status in (None, status)
         ]

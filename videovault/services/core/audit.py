@@ -16,7 +16,7 @@ from videovault.clock import UtcDateTime, utcnow
 from videovault.db import AUDIT_LOCK_SECONDS, advisory_lock, changes_row, reading, transaction
 from videovault.errors import DiskFull
 from videovault.models import Event, Video
-from videovault.services.core import pages
+from videovault.services.core import cursors
 from videovault.services.core.client_ip import parse_address, rate_limit_key
 
 # The limit for one kind and hour, however many addresses call; further calls share one row.
@@ -198,7 +198,7 @@ def _trim(kinds: Sequence[str], rows: int) -> None:
     while excess > 0:
         with transaction() as session:
             order = (col(Event.at), col(Event.id))
-            oldest, _ = pages.read_page(session, Event, parts, order, None, min(excess, DELETE_BATCH))
+            oldest, _ = cursors.read_page(session, Event, parts, order, None, min(excess, DELETE_BATCH))
             excess -= len(oldest) or excess
             gone = delete(Event).where(col(Event.id).in_([event.id for event in oldest]))
             session.exec(gone.execution_options(synchronize_session=False))

@@ -1,18 +1,27 @@
-"""Space for videos: the quota of an account, in which transfers reserve theirs before they begin, and the disk."""
+"""What accounts store and may store: the numbers of videos and bytes, the quota of an account, and the disk.
+
+The numbers are read from counters: none of them counts rows. Transfers reserve their space before they begin.
+"""
 
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from sqlalchemy import text
 from sqlmodel import Session, case, col, func, select
 
+from videovault import counters, logs
 from videovault.config import settings
-from videovault.db import transaction
+from videovault.db import reading, transaction
 from videovault.errors import DiskFull, QuotaExceeded
 from videovault.formatting import format_size
-from videovault.models import Status, User, Video
-from videovault.services.core import counts, lifecycle
+from videovault.models import Counter, Status, User, Video
+from videovault.services.core import lifecycle
+from videovault.services.core.views import PUBLIC_STATUS, PublicStatus
 
 # The size of a stored video with its playable copy, or the reservation of one in progress.
 BYTES_STORED = func.coalesce(col(Video.size), 0) + func.coalesce(col(Video.copy_size), 0)
@@ -21,6 +30,63 @@ MAX_VIDEOS = 50_000
 # The disk is checked this often, and this much is reserved ahead of an unknown length.
 STEP_BYTES = 64 * 1024**2
 MARGIN_BYTES = 512 * 1024**2  # stays free for databases, logs and other programs on the same disk
+USED_BYTES = col(Counter.ready_bytes) + col(Counter.copy_bytes) + col(Counter.reserved_bytes)
+_COLUMNS: tuple[Any, ...] = tuple(getattr(Counter, name) for name in counters.COLUMNS)
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one account or of all: ``by_state`` has every status; ``used_bytes`` count towards a quota."""
+
+    accounts: int
+    by_state: Mapping[Status, int]
+    ready_bytes: int
+    copy_bytes: int
+    reserved_bytes: int
+
+    @property
+    def videos(self) -> int:
+        return sum(self.by_state.values())
+
+    @cached_property
+    def by_public_status(self) -> dict[PublicStatus, int]:
+        """Without videos that are being deleted."""
+        counted: dict[PublicStatus, int] = dict.fromkeys(PUBLIC_STATUS.values(), 0)
+        for status, public in PUBLIC_STATUS.items():
+            counted[public] += self.by_state[Status(status)]
+        return counted
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of ready videos and their playable copies."""
+        return self.ready_bytes + self.copy_bytes
+
+    @property
+    def used_bytes(self) -> int:
+        return self.stored_bytes + self.reserved_bytes
+
+
+def counts_of(session: Session, user_id: str) -> Counts:
+    row = session.connection().execute(select(*_COLUMNS).where(col(Counter.scope) == user_id)).first()
+    return _counts(row or [0] * len(_COLUMNS))
+
+
+def counts_of_row(row: Counter) -> Counts:
+    return _counts([getattr(row, name) for name in counters.COLUMNS])
+
+
+def counts_of_all(session: Session) -> Counts:
+    sums = [func.coalesce(func.sum(column), 0) for column in _COLUMNS]
+    scope = col(Counter.scope)
+    totals = scope >= counters.TOTAL_PREFIX, scope < counters.TOTAL_PREFIX + "~"
+    return _counts(session.connection().execute(select(*sums).where(*totals)).one())
+
+
+def _counts(values: Any) -> Counts:
+    accounts, *numbers = map(int, values)
+    by_state = {Status(name): number for name, number in zip(counters.STATES, numbers, strict=False)}
+    return Counts(accounts, by_state, *numbers[len(counters.STATES) :])
 
 
 def limit(user: User) -> int:
@@ -30,7 +96,7 @@ def limit(user: User) -> int:
 
 def used(session: Session, user_id: str, *, excluding: str = "") -> int:
     """Bytes that the user's videos occupy or have reserved, without the video ``excluding``."""
-    used_bytes = counts.of_account(session, user_id).used_bytes
+    used_bytes = counts_of(session, user_id).used_bytes
     if excluding:
         own = select(BYTES_USED).where(Video.owner_id == user_id, Video.id == excluding)
         used_bytes -= int(session.exec(own).first() or 0)
@@ -56,7 +122,7 @@ def check_quota(session: Session, user_id: str) -> None:
 
 def check_video_count(session: Session, user_id: str, *, adding: int = 0) -> None:
     """Raises QuotaExceeded if the account would have more than ``MAX_VIDEOS`` rows, including drafts and failed ones."""
-    if counts.of_account(session, user_id).videos + adding > MAX_VIDEOS:
+    if counts_of(session, user_id).videos + adding > MAX_VIDEOS:
         raise QuotaExceeded(f"The account has {MAX_VIDEOS:,} videos, the maximum. Delete some first.")
 
 
@@ -143,3 +209,42 @@ def _does_not_fit(total: int | None, left: int, quota: int) -> QuotaExceeded:
         f"{video} does not fit into the account: {format_size(left)} of {format_size(quota)} are left. "
         "Delete other videos to make room, then try again."
     )
+
+
+# Counters can only be wrong after someone has changed the database by hand.
+
+
+def recount() -> int:
+    """Count the rows of every account again, while others write, and correct the totals; the number of wrong accounts."""
+    wrong = 0
+    last: str | None = ""
+    while last is not None:
+        was_wrong, last = _recount_next(last)
+        wrong += was_wrong
+    with transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection().execute(text("LOCK TABLE counters IN SHARE ROW EXCLUSIVE MODE"))
+        counters.recount_totals(session.connection())
+    return wrong
+
+
+def recount_next() -> None:
+    """Count the rows of one account again: of the next one at each call, so that all are counted in time."""
+    _, _last_recounted[0] = _recount_next(_last_recounted[0] or "")
+
+
+_last_recounted: list[str | None] = [""]
+
+
+def _recount_next(last: str) -> tuple[bool, str | None]:
+    """Whether the counters of the account after ``last`` were wrong, and its id; None after the last account."""
+    with reading() as session:
+        following = select(User.id).where(col(User.id) > last).order_by(col(User.id)).limit(1)
+        user_id = session.exec(following).first()
+    if user_id is None:
+        return False, None
+    with transaction() as session:
+        was_wrong = counters.recount_account(session.connection(), user_id)
+    if was_wrong:
+        log.warning("the counters of an account were wrong and are corrected", user_id=user_id)
+    return was_wrong, user_id

@@ -6,7 +6,7 @@ from videovault import db, logs
 from videovault.errors import VideoVaultError
 from videovault.services.accounts import accounts, sessions
 from videovault.services.admin.checks import object_store
-from videovault.services.core import audit, counts, idempotency
+from videovault.services.core import audit, idempotency, quota
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import budget, callbacks, order_lease, orders, webhook_log
 from videovault.services.notifications import outbox
@@ -82,7 +82,7 @@ def finish_interrupted(*, enqueue: Enqueue) -> None:
 
 def clean_up() -> None:
     """Less urgent than ``repair``: expired rows, the disk reserve, and orphaned uploads in S3."""
-    run_all(*PURGES, counts.repair_some, db.refill_disk_reserve, cleanup.abort_orphaned_uploads)
+    run_all(*PURGES, quota.recount_next, db.refill_disk_reserve, cleanup.abort_orphaned_uploads)
 
 
 def _name(step: Step) -> str:

@@ -9,7 +9,7 @@ from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.db import reading
 from videovault.errors import ConfigurationError, StorageError
 from videovault.models import Status, User, Video
-from videovault.services.core import counts
+from videovault.services.core import quota
 
 PREFIX = "videos/"
 # An unavailable store does not block the start; its health check reports it.
@@ -26,7 +26,7 @@ def check_data_is_complete() -> None:
     """
     with reading() as session:
         has_accounts = session.exec(select(User.id).limit(1)).first() is not None
-        video_count = counts.of_all(session).by_state[Status.READY]
+        video_count = quota.counts_of_all(session).by_state[Status.READY]
         is_stored = Video.status == Status.READY
         newest = select(Video.s3_key).where(is_stored).order_by(col(Video.created_at).desc()).limit(1)
         key = session.exec(newest).first()

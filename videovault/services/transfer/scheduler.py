@@ -17,7 +17,7 @@ from videovault.clock import db_now, read_db_now
 from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.models import Counter, Status, User, Video
-from videovault.services.core import counts, lifecycle
+from videovault.services.core import lifecycle, quota
 from videovault.services.core.lifecycle import Enqueue, lease_expired
 
 # By then an enqueued video has been claimed, or still waits in the queue.
@@ -118,7 +118,7 @@ def _claim(session: Session, video: Video) -> bool:
     # Claims for the same owner on other machines wait for this lock, and then count this one as running.
     session.get_one(User, video.owner_id, with_for_update={"key_share": True})
     most = settings().running_per_user
-    if most and counts.of_account(session, video.owner_id).by_state[Status.STORING] >= most:
+    if most and quota.counts_of(session, video.owner_id).by_state[Status.STORING] >= most:
         return False
     claimed = lifecycle.transition(
         session,

@@ -12,7 +12,7 @@ from videovault.errors import ObjectSwapped, StorageError
 from videovault.gateways import storage
 from videovault.gateways.storage import KeptVersions
 from videovault.models import Event, Status, Video
-from videovault.services.core import lifecycle, pages
+from videovault.services.core import cursors, lifecycle
 from videovault.services.core.access import Caller, open_video
 from videovault.services.core.cursors import Position
 from videovault.services.core.lifecycle import lease_expired
@@ -94,7 +94,7 @@ def _unfinished() -> Iterator[Video]:
     position: Position | None = None
     while True:
         with reading() as session:
-            videos, position = pages.read_page(
+            videos, position = cursors.read_page(
                 session, Video, [[lifecycle.in_status(Status.DELETING)]], order, position, BATCH_SIZE
             )
         yield from videos

@@ -17,17 +17,7 @@ from videovault.db import reading, transaction
 from videovault.errors import Conflict, UserNotFound
 from videovault.gateways import source, storage
 from videovault.models import CopyState, Event, Status, User, Video
-from videovault.services.core import (
-    audit,
-    counts,
-    cursors,
-    fields,
-    idempotency,
-    lifecycle,
-    pages,
-    quota,
-    rate_limits,
-)
+from videovault.services.core import audit, cursors, fields, idempotency, lifecycle, quota, rate_limits
 from videovault.services.core.access import Caller, check_user, open_video
 from videovault.services.core.cursors import Position
 from videovault.services.core.idempotency import Claim
@@ -49,9 +39,9 @@ Sort = Literal["newest", "oldest", "title", "size", "longest"]
 SORT_ORDERS: dict[str, tuple[Any, ...]] = {
     "newest": (col(Video.created_at).desc(), col(Video.id).desc()),
     "oldest": (col(Video.created_at), col(Video.id)),
-    "title": (pages.TITLE, col(Video.id)),
-    "size": (pages.STORED_SIZE.desc(), col(Video.id).desc()),
-    "longest": (pages.DURATION.desc(), col(Video.id).desc()),
+    "title": (cursors.TITLE, col(Video.id)),
+    "size": (cursors.STORED_SIZE.desc(), col(Video.id).desc()),
+    "longest": (cursors.DURATION.desc(), col(Video.id).desc()),
 }
 # Their order was another one in earlier versions, whose cursors would skip or repeat videos and are refused.
 REORDERED = ("title", "size", "longest")
@@ -109,7 +99,7 @@ def list_videos(
     position = _position(query)
     with reading() as session:
         rows, next_position = _read_page(session, user_id, query, query.limit, position)
-        counted = counts.of_account(session, user_id).by_public_status
+        counted = quota.counts_of(session, user_id).by_public_status
     if links and any(row.status == Status.READY for row in rows):
         record_links(caller, user_id)
     videos = with_links_all(rows) if links else [VideoView.of(row) for row in rows]
@@ -129,7 +119,7 @@ def stream_gallery(caller: Caller, user_id: str, query: GalleryQuery) -> Iterato
     rate_limits.check(rate_limits.LINKS, "links", caller.user_id)
     position = _position(query)
     with reading() as session:
-        counted = counts.of_account(session, user_id).by_public_status
+        counted = quota.counts_of(session, user_id).by_public_status
     are_links_recorded, is_last = False, False
     while not is_last:
         with reading() as session:
@@ -347,7 +337,7 @@ def filters(user_id: str, query: GalleryQuery) -> list[list[ColumnElement[bool]]
     text = unicodedata.normalize("NFC", query.q.strip())  # the form in which titles are stored
     if text:
         searched = (col(Video.title), col(Video.company_name))
-        chosen.append(or_(*(pages.contains(column, text) for column in searched)))
+        chosen.append(or_(*(cursors.contains(column, text) for column in searched)))
     is_own = col(Video.owner_id) == user_id
     return [[is_own, lifecycle.in_status(Status(status)), *chosen] for status in statuses]
 
@@ -363,7 +353,9 @@ def _position(query: GalleryQuery) -> Position | None:
 def _read_page(
     session: Session, user_id: str, query: GalleryQuery, limit: int | None, position: Position | None
 ) -> tuple[list[Video], Position | None]:
-    return pages.read_page(session, Video, filters(user_id, query), SORT_ORDERS[query.sort], position, limit)
+    return cursors.read_page(
+        session, Video, filters(user_id, query), SORT_ORDERS[query.sort], position, limit
+    )
 
 
 def _owner_id(caller: Caller, user_email: str) -> str:
@@ -394,7 +386,7 @@ def _known(session: Session, owner_id: str, url: str) -> Video | None:
     in_work = col(Video.status).in_((Status.QUEUED, Status.STORING))
     generated = lifecycle.in_status(Status.READY) & col(Video.requested_at).is_not(None)
     owned = select(Video).where(Video.owner_id == owner_id)
-    fetched = owned.where(*pages.has_source(url), or_(in_work, generated))
+    fetched = owned.where(*cursors.has_source(url), or_(in_work, generated))
     newest = fetched.order_by(col(Video.created_at).desc()).limit(1)
     key = _key_in(owner_id, url)
     linked_to = owned.where(Video.s3_key == key, generated)

@@ -17,7 +17,7 @@ from videovault.gateways import storage
 from videovault.gateways.s3_client import UploadLost
 from videovault.gateways.storage import Upload
 from videovault.models import Event, Status, Video
-from videovault.services.core import counts, lifecycle
+from videovault.services.core import lifecycle, quota
 from videovault.services.core.access import Caller, check_admin
 from videovault.services.core.lifecycle import ActorKind
 from videovault.services.maintenance.reconcile.compare import (
@@ -103,7 +103,7 @@ def reconcile(
         builder.add(found, handle(found))
     report = builder.report()
     if repair:
-        counts.repair()
+        quota.recount()
         _record_event(report, actor_id)
     return report
 
@@ -137,7 +137,7 @@ def _leave_untouched(_found: Finding) -> Result:
 
 def _count_ready() -> int:
     with reading() as session:
-        return counts.of_all(session).by_state[Status.READY]
+        return quota.counts_of_all(session).by_state[Status.READY]
 
 
 def _orphaned_uploads(older_than: timedelta) -> Iterator[Finding]:

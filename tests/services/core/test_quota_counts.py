@@ -14,9 +14,9 @@ from videovault import counters, db
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Status, User, Video
-from videovault.services.core import counts, lifecycle
+from videovault.services.core import lifecycle, quota
 from videovault.services.core.access import Caller
-from videovault.services.core.counts import Counts
+from videovault.services.core.quota import Counts
 
 pytestmark = pytest.mark.usefixtures("database")
 THREADS, CHANGES = 4, 24
@@ -44,8 +44,8 @@ def check(*callers: Caller) -> None:
     """The counters of each account, and the total, are those of the rows."""
     with reading() as session:
         for caller in callers:
-            assert counts.of_account(session, caller.user_id) == counted(session, caller.user_id)
-        assert counts.of_all(session) == counted(session, *(caller.user_id for caller in callers))
+            assert quota.counts_of(session, caller.user_id) == counted(session, caller.user_id)
+        assert quota.counts_of_all(session) == counted(session, *(caller.user_id for caller in callers))
 
 
 def change_at_random(owner: Caller, seed: int) -> None:
@@ -91,11 +91,11 @@ def test_wrong_counters_are_corrected_while_others_write(anna: Caller, bert: Cal
         connection.execute(text("UPDATE counters SET failed = 7 WHERE scope LIKE 'total-%'"))
     with ThreadPoolExecutor(THREADS) as pool:
         changes = [pool.submit(change_at_random, owner, seed) for seed, owner in enumerate((anna, bert))]
-        assert pool.submit(counts.repair).result() == 1
+        assert pool.submit(quota.recount).result() == 1
         for change in changes:
             change.result()
     check(anna, bert)
-    assert counts.repair() == 0
+    assert quota.recount() == 0
 
 
 def test_accounts_in_turn_are_counted_again(anna: Caller, bert: Caller) -> None:
@@ -103,7 +103,7 @@ def test_accounts_in_turn_are_counted_again(anna: Caller, bert: Caller) -> None:
         connection.execute(text("UPDATE counters SET ready = 3"))
         counters.recount_totals(connection)
     for _ in range(4):  # the end of the list is a call too
-        counts.repair_some()
+        quota.recount_next()
     check(anna, bert)
 
 
