@@ -22,10 +22,10 @@ from videovault.config import HEARTBEAT_FD, settings
 from videovault.errors import DiskFull
 from videovault.gateways import redis_connection
 from videovault.installation import directory_lock
+from videovault.services import notifications
 from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair
-from videovault.services.notifications import outbox
 from videovault.services.transfer import lease, pipeline, playable_copy, scheduler
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def run() -> None:
     _start_periodic("playable copies", COPY_SECONDS, _make_copies, full_seconds=FULL_SECONDS)
     _start_periodic("worker registry", lease.BEAT_SECONDS, registration.beat, at_start=True)
     for channel in lifecycle.enabled_channels():  # one thread each: a slow mail server delays only mail
-        deliver = partial(outbox.deliver_due, channel, stopping=_stopping.is_set)
+        deliver = partial(notifications.deliver_due, channel, stopping=_stopping.is_set)
         _start_periodic(f"notices by {channel}", DELIVER_SECONDS, deliver)
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()
@@ -231,7 +231,7 @@ def run() -> None:
 def _open_health_port() -> None:
     """Probes and metrics on WORKER_PORT; imported only for it, since it takes some MB."""
     from videovault import worker_health
-    from videovault.services.admin import metrics as gauges
+    from videovault.services.admin import statistics as gauges
 
     checks = {"database": scheduler.try_claim, "queue": queue().huey.pending_count}
     readiness = worker_health.Readiness(checks, _stopping)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.app import ROOT
 from videovault.__main__ import COMMANDS
 from videovault.config import Settings
-from videovault.services.admin.bucket.requirements import Needs, user_policy
+from videovault.services.admin.bucket import Needs, user_policy
 
 README, DEPLOYING = (ROOT / "README.md").read_text(), (ROOT / "docs" / "deploying.md").read_text()
 SETTING_NAMES = {name.upper() for name in Settings.model_fields}

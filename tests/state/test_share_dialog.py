@@ -9,8 +9,8 @@ from tests.state.conftest import PASSWORD, Person, Server, Tab
 from tests.support.videos import insert_video
 from videovault.db import reading
 from videovault.models import Event, Status
+from videovault.services import sharing
 from videovault.services.accounts import accounts
-from videovault.services.sharing import share_links
 from videovault.state.session import SessionState
 from videovault.state.share_dialog import ShareDialogState
 
@@ -36,7 +36,7 @@ def tab(server: Server, ada: Person, video_id: str) -> Tab:
 
 def test_the_dialog_shows_the_link_and_forgets_it_when_closed(tab: Tab, ada: Person, video_id: str) -> None:
     link = tab.sees(ShareDialogState).link
-    assert link.url == share_links.get_link(ada.caller, video_id).url
+    assert link.url == sharing.get_link(ada.caller, video_id).url
     assert (link.title, link.is_open, link.expires_at, link.views_used) == (
         "A title",
         True,
@@ -88,7 +88,7 @@ def test_a_new_key_asks_first(tab: Tab) -> None:
 def test_other_users_neither_see_nor_change_the_link(
     server: Server, person: Callable[[str], Person], tab: Tab, video_id: str, ada: Person
 ) -> None:
-    before = share_links.get_link(ada.caller, video_id)
+    before = sharing.get_link(ada.caller, video_id)
     bob = server.tab(person("bob").token, address="/gallery")
     signed_out = server.tab(address="/gallery")
     for stranger in (bob, signed_out):
@@ -98,7 +98,7 @@ def test_other_users_neither_see_nor_change_the_link(
         stranger.send(ShareDialogState, "limit", form={"mostViews": "1"})
         assert stranger.sees(ShareDialogState).link.url == ""
         assert before.url not in stranger.received
-    assert share_links.get_link(ada.caller, video_id) == before
+    assert sharing.get_link(ada.caller, video_id) == before
     assert tab.sees(ShareDialogState).link.url == before.url
 
 

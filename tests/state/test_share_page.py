@@ -10,7 +10,7 @@ from tests.support.installation import Configure
 from tests.support.videos import store_video
 from videovault.config import settings
 from videovault.gateways.storage import Storage
-from videovault.services.sharing import share_links
+from videovault.services import sharing
 from videovault.state.share_page import SharePageState
 
 
@@ -36,7 +36,7 @@ def open_tab(server: Server) -> Callable[[str, str], Tab]:
 
 
 def key_of(ada: Person, video_id: str) -> str:
-    return share_links.get_secret_key(ada.caller, video_id).secret_key
+    return sharing.get_secret_key(ada.caller, video_id).secret_key
 
 
 OpenTab = Callable[[str, str], Tab]
@@ -56,7 +56,7 @@ def test_wrong_key_old_key_and_missing_video_look_the_same(
     ada: Person, video_id: str, open_tab: OpenTab
 ) -> None:
     old = key_of(ada, video_id)
-    share_links.rotate_key(ada.caller, video_id)
+    sharing.rotate_key(ada.caller, video_id)
     looks = [
         open_tab(*asked).sees(SharePageState)
         for asked in ((video_id, old), (video_id, ""), ("video_1_absent", "x"), ("", ""))
@@ -68,13 +68,13 @@ def test_wrong_key_old_key_and_missing_video_look_the_same(
 def test_a_tab_counts_once_and_loses_the_video_with_the_key(
     ada: Person, video_id: str, open_tab: OpenTab
 ) -> None:
-    share_links.open_link(ada.caller, video_id, most_views=1)
+    sharing.open_link(ada.caller, video_id, most_views=1)
     key = key_of(ada, video_id)
     tab = open_tab(video_id, key)
     tab.send(SharePageState, "open")
     assert tab.sees(SharePageState).access == "yes"
     assert open_tab(video_id, key).sees(SharePageState).access == "no"
-    share_links.rotate_key(ada.caller, video_id)
+    sharing.rotate_key(ada.caller, video_id)
     tab.send(SharePageState, "open")
     assert (tab.sees(SharePageState).access, tab.sees(SharePageState).video.video_url) == ("no", "")
 

@@ -24,7 +24,7 @@ from videovault import db, worker
 from videovault.config import Settings, settings
 from videovault.gateways import notifications, source, storage, webhooks
 from videovault.services.admin import health
-from videovault.services.admin import metrics as gauges
+from videovault.services.admin import statistics as gauges
 from videovault.services.core import rate_limits
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,8 @@ from typing import get_args
 from videovault.clock import utcnow
 from videovault.db import reading
 from videovault.models import Channel
-from videovault.services.admin import audit_log, metrics, statistics, users, videos
+from videovault.services import notifications
+from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
 from videovault.services.admin.videos import VideosQuery
 from videovault.services.core import quota
@@ -18,7 +19,6 @@ from videovault.services.core.access import Caller
 from videovault.services.core.views import PublicStatus
 from videovault.services.generation import polling, webhook_log
 from videovault.services.maintenance import repair
-from videovault.services.notifications import outbox
 from videovault.services.transfer import lease, playable_copy, scheduler
 from videovault.services.videos import gallery
 from videovault.services.videos.gallery import GalleryQuery, Sort
@@ -93,12 +93,12 @@ def periodic() -> Iterator[tuple[str, Act]]:
     yield "polling", polling.due_video_ids
     yield "playable copies", partial(playable_copy.make_next, stopping=lambda: False)
     yield "worker registry", lease.WorkerRegistration(1).beat
-    yield "metrics", metrics._read_installation
+    yield "metrics", statistics._read_installation
     yield "claim", scheduler.claim
     yield "next in the queue", scheduler.next_queued
     yield "next order", scheduler.next_unrequested
     for channel in Channel:
-        yield f"notices by {channel}", partial(outbox.deliver_due, channel, stopping=lambda: False)
+        yield f"notices by {channel}", partial(notifications.deliver_due, channel, stopping=lambda: False)
 
 
 def _ignore(_video_id: str) -> None:

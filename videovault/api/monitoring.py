@@ -16,7 +16,7 @@ from videovault.api.responses import failures
 from videovault.config import settings
 from videovault.errors import NotFound, NotSignedIn
 from videovault.services.admin import health
-from videovault.services.admin import metrics as gauges
+from videovault.services.admin import statistics as gauges
 from videovault.services.admin.health import SharedRun
 from videovault.worker import queue
 

@@ -18,7 +18,7 @@ from pydantic.alias_generators import to_camel
 from videovault.brief import OptionalBrief, check_encodable
 from videovault.services.admin.audit_log import Group
 from videovault.services.core.views import PublicStatus
-from videovault.services.sharing.share_links import MAX_DAYS, MAX_VIEWS
+from videovault.services.sharing import MAX_DAYS, MAX_VIEWS
 
 MAX_INTEGER = 2**63 - 1  # of a database column
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from videovault.errors import InvalidInput
+from videovault.services import sharing
 from videovault.services.core.access import Caller
-from videovault.services.sharing import share_links
 from videovault.state.background import run_in_db_pool, run_in_io_pool
 from videovault.state.session import SessionState, signed_in
 from videovault.state.view_models import ShareLink
@@ -23,7 +23,7 @@ class ShareDialogState(SessionState):
     @signed_in
     async def open(self, caller: Caller, video_id: str) -> None:
         self.notice, self.is_busy = "", False  # may be left over from a server that was stopped
-        self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, video_id)))
+        self._show(ShareLink.of(await run_in_db_pool(sharing.get_link, caller, video_id)))
 
     @signed_in
     async def close(self) -> None:
@@ -34,7 +34,7 @@ class ShareDialogState(SessionState):
         """Set how many days and views the link works from now on. This also opens a closed link."""
         days, views = _number(form, "expiresInDays"), _number(form, "mostViews")
         opened = await run_in_db_pool(
-            share_links.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
+            sharing.open_link, caller, self.link.video_id, expires_in_days=days, most_views=views
         )
         self._show(ShareLink.of(opened))
         self._notify("Saved. Views are counted from now on.")
@@ -42,7 +42,7 @@ class ShareDialogState(SessionState):
     @signed_in
     async def stop(self, caller: Caller) -> None:
         """Close the link."""
-        self._show(ShareLink.of(await run_in_db_pool(share_links.close_link, caller, self.link.video_id)))
+        self._show(ShareLink.of(await run_in_db_pool(sharing.close_link, caller, self.link.video_id)))
         self._notify("Sharing is stopped.")
 
     @signed_in
@@ -62,8 +62,8 @@ class ShareDialogState(SessionState):
         self.is_busy = True
         yield
         try:
-            await run_in_io_pool(share_links.rotate_key, caller, self.link.video_id)
-            self._show(ShareLink.of(await run_in_db_pool(share_links.get_link, caller, self.link.video_id)))
+            await run_in_io_pool(sharing.rotate_key, caller, self.link.video_id)
+            self._show(ShareLink.of(await run_in_db_pool(sharing.get_link, caller, self.link.video_id)))
             self._notify("The old links have stopped working. Here is the new one.")
         finally:
             self.is_busy = False

@@ -7,8 +7,8 @@ import reflex as rx
 
 from videovault.config import settings
 from videovault.errors import RateLimited, VideoVaultError, WrongSecretKey
-from videovault.services.sharing import share_links
-from videovault.services.sharing.share_links import ShareCredentials
+from videovault.services import sharing
+from videovault.services.sharing import ShareCredentials
 from videovault.state.background import run_in_io_pool
 from videovault.state.session import SessionState
 from videovault.state.view_models import SharedVideo
@@ -36,7 +36,7 @@ class SharePageState(SessionState):
     async def _open(self, video_id: str, key: str) -> tuple[Access, SharedVideo]:
         visit = ShareCredentials(key, self.router.session.client_ip, self._view_pass)
         try:
-            found = await run_in_io_pool(share_links.open_page, video_id, visit)
+            found = await run_in_io_pool(sharing.open_page, video_id, visit)
         except WrongSecretKey:
             return "no", SharedVideo()
         except RateLimited:

@@ -11,7 +11,7 @@ from videovault.formatting import format_clock, format_size
 from videovault.models import CopyState
 from videovault.services.core.views import NoticeView, Progress, Retry, VideoView, iso_utc
 from videovault.services.generation.avatars import AvatarView
-from videovault.services.sharing.share_links import SharedView, ShareView
+from videovault.services.sharing import SharedView, ShareView
 from videovault.state import wording
 
 REQUESTED, GENERATING, STORING, READY = range(4)

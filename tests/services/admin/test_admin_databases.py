@@ -7,9 +7,8 @@ import pytest
 from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.models import Event, Status
-from videovault.services.admin import audit_log, statistics, users, videos
+from videovault.services.admin import audit_log, checks, statistics, users, videos
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
-from videovault.services.admin.checks import processing
 from videovault.services.admin.videos import SORTED_BY, VideosQuery
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
@@ -48,12 +47,12 @@ def test_both_databases_list_workers_and_the_queue(anna: Caller) -> None:
     here.beat()
     assert [worker.at_once for worker in lease.list_workers()[0]] == [2]
     lease.purge()
-    assert processing.workers().state == "ok"
+    assert checks.check_workers().state == "ok"
     here.deregister()
     assert lease.list_workers() == ([], [])
     with transaction() as session:
         at = utcnow() - timedelta(hours=3)
         session.add(lifecycle.new_video(anna.user_id, Status.QUEUED, "Bread", queued_at=at))
-    assert "3 hours" in processing.queue(1).found
-    assert processing.failures().state == "ok"
-    assert processing.database().state in ("ok", "warning")
+    assert "3 hours" in checks.check_queue(1).found
+    assert checks.check_failures().state == "ok"
+    assert checks.check_database().state in ("ok", "warning")

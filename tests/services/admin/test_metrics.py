@@ -12,7 +12,7 @@ from videovault import metrics
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import CopyState, Status, User
-from videovault.services.admin import metrics as gauges
+from videovault.services.admin import statistics as gauges
 from videovault.services.core import lifecycle
 from videovault.services.transfer import lease
 

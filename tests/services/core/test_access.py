@@ -13,9 +13,9 @@ from videovault import security
 from videovault.db import transaction
 from videovault.errors import Forbidden, VideoNotFound, WrongSecretKey
 from videovault.models import Status, Video
+from videovault.services import sharing
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Action, Caller, Visitor, open_video
-from videovault.services.sharing import share_links
 from videovault.services.videos import gallery
 
 ACTIONS: tuple[Action, ...] = ("read", "change", "delete", "share", "watch")
@@ -69,7 +69,7 @@ def test_a_read_only_token_gets_no_key(anna: Caller, bert: Caller, video_id: str
     """A key would give the video to anyone, even after the token has expired."""
     for caller in (anna, bert):
         reader = replace(caller, session_id="", may_write=False)
-        for look in (share_links.get_secret_key, share_links.get_link):
+        for look in (sharing.get_secret_key, sharing.get_link):
             with pytest.raises(Forbidden, match="only read"):
                 look(reader, video_id)
         assert gallery.get(reader, video_id, links=False).title == "A title"
@@ -152,7 +152,7 @@ SYSTEM = {
     "services/maintenance/reconcile/compare.py:rows_by_folder": "compares bucket and database",
     "services/maintenance/reconcile/rebuild.py:_rebuild_folder": "whether a video in the bucket has a row",
     "services/maintenance/reconcile/runner.py:_is_claimed": "whether an object belongs to an existing video",
-    "services/sharing/share_links.py:_count_in": "counts a view, after open_video",
+    "services/sharing.py:_count_in": "counts a view, after open_video",
     "services/transfer/cleanup.py:remove_leftovers": "the worker releases a row that it holds",
     "services/transfer/cleanup.py:is_referenced": "whether an upload in S3 belongs to a row",
     "services/transfer/playable_copy.py:_claim": "the worker's next copy, of the rows that are due",

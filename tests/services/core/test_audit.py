@@ -18,6 +18,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Event, Status, Video, WebhookCall
+from videovault.services import sharing
 from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import audit_log, rescue, users
 from videovault.services.admin.audit_log import AuditEntryView, AuditLogQuery
@@ -30,7 +31,6 @@ from videovault.services.core.audit import (
     Retention,
 )
 from videovault.services.maintenance import reconcile, repair
-from videovault.services.sharing import share_links
 from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
 
@@ -158,11 +158,11 @@ def test_reading_a_key_is_recorded_for_admins_but_not_for_owners(anna: Caller, b
     with transaction() as session:
         video = lifecycle.new_video(bert.user_id, Status.READY, "Bread")
         session.add(video)
-    for look in (share_links.get_secret_key, share_links.get_link):
+    for look in (sharing.get_secret_key, sharing.get_link):
         look(bert, video.id)
     assert kept("key_read") == []
     with logs.context(client_ip="203.0.113.7"):
-        for look in (share_links.get_secret_key, share_links.get_link):
+        for look in (sharing.get_secret_key, sharing.get_link):
             look(anna, video.id)
     [entry] = kept("key_read")
     assert (entry.actor_id, entry.video_id, entry.client_ip, entry.times) == (
@@ -263,11 +263,11 @@ def test_actions_on_a_video_are_recorded(
     ready, stuck = put(Status.READY, s3_key="videos/x", size=1), put(Status.FAILED)
     gallery.rename(bert, ready.id, "Rolls")
     assert (newest(anna).kind, newest(anna).detail) == ("renamed", {"from": "Bread", "to": "Rolls"})
-    share_links.open_link(bert, ready.id)
+    sharing.open_link(bert, ready.id)
     assert newest(anna).kind == "shared"
-    share_links.rotate_key(bert, ready.id)
+    sharing.rotate_key(bert, ready.id)
     assert newest(anna).kind == "key_replaced"
-    share_links.close_link(bert, ready.id)
+    sharing.close_link(bert, ready.id)
     assert newest(anna).kind == "unshared"
     pipeline.cancel(bert, put(Status.GENERATING).id)
     assert (newest(anna).kind, newest(anna).by) == ("status.failed", "person")

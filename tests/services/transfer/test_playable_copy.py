@@ -30,6 +30,7 @@ from videovault.gateways.container import SNIFF_BYTES, detect_container
 from videovault.gateways.media import Limits, ProbeResult, Recipe, SourceVideo
 from videovault.gateways.storage import Description
 from videovault.models import CopyState, Event, Playback, Status, User, Video
+from videovault.services import sharing
 from videovault.services.core import quota
 from videovault.services.core.access import Caller
 from videovault.services.core.naming import folder, is_copy_key
@@ -37,8 +38,7 @@ from videovault.services.core.views import MEASURED_FIELDS
 from videovault.services.generation import orders
 from videovault.services.maintenance.reconcile.rebuild import rebuild
 from videovault.services.maintenance.reconcile.runner import reconcile
-from videovault.services.sharing import share_links
-from videovault.services.sharing.share_links import ShareCredentials
+from videovault.services.sharing import ShareCredentials
 from videovault.services.transfer import cleanup, pipeline, playable_copy, scheduler
 from videovault.services.transfer import store as transfer_store
 from videovault.services.videos import deletion, gallery, sidecar
@@ -269,12 +269,12 @@ def test_sidecars_of_earlier_versions_stay_unchanged(stored: Stored, row: Row) -
 
 def test_a_visitor_plays_the_copy_unless_it_was_replaced(video_id: str, row: Row, anna: Caller) -> None:
     playable_copy.make_next(stopping=never)
-    video, visit = row(video_id), ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
-    played = httpx.get(share_links.download_url(video_id, visit, inline=True))
+    video, visit = row(video_id), ShareCredentials(sharing.get_secret_key(anna, video_id).secret_key)
+    played = httpx.get(sharing.download_url(video_id, visit, inline=True))
     assert len(played.content) == video.copy_size
-    assert httpx.get(share_links.download_url(video_id, visit)).content == of_a_kind(HEVC)
+    assert httpx.get(sharing.download_url(video_id, visit)).content == of_a_kind(HEVC)
     storage.connected().put(str(video.copy_key), b"something else", Description("video/mp4"))
-    played = httpx.get(share_links.download_url(video_id, visit, inline=True))
+    played = httpx.get(sharing.download_url(video_id, visit, inline=True))
     assert played.content == of_a_kind(HEVC)
 
 
@@ -306,8 +306,8 @@ def test_a_full_account_gets_no_copy_and_a_reason(
     shown = gallery.get(anna, video_id).playable_copy
     assert shown
     assert shown.error
-    visit = ShareCredentials(share_links.get_secret_key(anna, video_id).secret_key)
-    shared = share_links.open_page(video_id, visit).playable_copy  # without account details
+    visit = ShareCredentials(sharing.get_secret_key(anna, video_id).secret_key)
+    shared = sharing.open_page(video_id, visit).playable_copy  # without account details
     assert shared == shown.model_copy(update={"error": None})
     assert copies_of(row(video_id)) == []
 

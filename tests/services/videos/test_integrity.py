@@ -15,12 +15,12 @@ from videovault.db import reading
 from videovault.errors import ObjectSwapped, WrongSecretKey
 from videovault.gateways.storage import Description, Storage
 from videovault.models import Event, Status
+from videovault.services import sharing
 from videovault.services.admin.checks.object_store import PREFIX
 from videovault.services.core import audit
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import reconcile
-from videovault.services.sharing import share_links
-from videovault.services.sharing.share_links import ShareCredentials
+from videovault.services.sharing import ShareCredentials
 from videovault.services.videos import deletion, gallery, integrity
 from videovault.services.videos.integrity import TAG, TagStatus
 
@@ -47,10 +47,10 @@ def standing(row: Row, vault: Storage, video_id: str) -> TagStatus:
 
 
 def test_a_swapped_object_is_not_shared(video_id: str, bert: Caller, row: Row) -> None:
-    key = share_links.get_secret_key(bert, video_id).secret_key
+    key = sharing.get_secret_key(bert, video_id).secret_key
     swap_object(row(video_id))
     with capture_logs() as lines:
-        for call in (share_links.open_page, share_links.download_url):
+        for call in (sharing.open_page, sharing.download_url):
             with pytest.raises(WrongSecretKey):
                 call(video_id, ShareCredentials(key))
     assert [line["log_level"] for line in lines if "was replaced" in line["event"]] == ["error"] * 2
@@ -63,15 +63,15 @@ def test_without_tags_a_swapped_object_is_detected_by_its_bytes(
     generator: Generator, bert: Caller, own_embedded_s3: Storage, row: Row, *, is_as_long: bool
 ) -> None:
     video_id = store_video(bert, generator)
-    key = share_links.get_secret_key(bert, video_id).secret_key
-    assert share_links.open_page(video_id, ShareCredentials(key)).title
+    key = sharing.get_secret_key(bert, video_id).secret_key
+    assert sharing.open_page(video_id, ShareCredentials(key)).title
     s3_key = str(row(video_id).s3_key)
     content = own_embedded_s3.read(s3_key, row(video_id).size or 0)
     assert content
     other = content[:-1] + bytes([content[-1] ^ 1] if is_as_long else [])
     own_embedded_s3.put(s3_key, other, Description("video/mp4"))
     with pytest.raises(WrongSecretKey):
-        share_links.open_page(video_id, ShareCredentials(key))
+        sharing.open_page(video_id, ShareCredentials(key))
     with pytest.raises(ObjectSwapped):
         deletion.delete(bert, video_id)
     assert kinds(video_id) == [audit.SWAPPED]
@@ -90,7 +90,7 @@ def test_a_swapped_object_is_deleted_by_an_admin_only(
 
 
 def test_a_new_key_tags_the_object_again(video_id: str, bert: Caller, row: Row, moto_s3: Storage) -> None:
-    fresh = share_links.rotate_key(bert, video_id).secret_key
+    fresh = sharing.rotate_key(bert, video_id).secret_key
     info = moto_s3.info(str(row(video_id).s3_key))
     assert info
     assert info.metadata[TAG] == security.integrity_tag(fresh, str(row(video_id).s3_key))
@@ -102,7 +102,7 @@ def test_a_new_key_does_not_make_a_swapped_object_valid(
     video_id: str, bert: Caller, row: Row, moto_s3: Storage
 ) -> None:
     swap_object(row(video_id))
-    fresh = share_links.rotate_key(bert, video_id).secret_key
+    fresh = sharing.rotate_key(bert, video_id).secret_key
     assert gallery.get_stored(bert, video_id).secret_key == fresh
     assert standing(row, moto_s3, video_id) == TagStatus.WRONG
     reconcile.reconcile(repair=True)
@@ -116,10 +116,10 @@ def test_if_tagging_fails_the_new_link_works_and_the_next_repair_tags(
     with s3_proxy(moto_server) as proxy:
         configure(AWS_ENDPOINT_URL_S3=proxy.url)
         proxy.behaviour = CopiesNothing(but=PREFIX)  # as S3 does beyond 5 GiB
-        fresh = share_links.rotate_key(bert, video_id).secret_key
+        fresh = sharing.rotate_key(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3=moto_server)
     assert standing(row, moto_s3, video_id) == TagStatus.UNKNOWN
-    assert share_links.open_page(video_id, ShareCredentials(fresh)).title == "Launch"
+    assert sharing.open_page(video_id, ShareCredentials(fresh)).title == "Launch"
     assert reconcile.reconcile(repair=True).left == 0
     assert standing(row, moto_s3, video_id) == TagStatus.RIGHT
 
@@ -127,12 +127,12 @@ def test_if_tagging_fails_the_new_link_works_and_the_next_repair_tags(
 def test_an_unreachable_s3_does_not_block_revoking_a_link(
     video_id: str, bert: Caller, configure: Configure
 ) -> None:
-    old = share_links.get_secret_key(bert, video_id).secret_key
+    old = sharing.get_secret_key(bert, video_id).secret_key
     configure(AWS_ENDPOINT_URL_S3="http://127.0.0.1:9", S3_RETRY_SECONDS=0)  # nothing listens there
-    fresh = share_links.rotate_key(bert, video_id).secret_key
+    fresh = sharing.rotate_key(bert, video_id).secret_key
     assert fresh != old
     with pytest.raises(WrongSecretKey):
-        share_links.poster_url(video_id, ShareCredentials(old))
+        sharing.poster_url(video_id, ShareCredentials(old))
 
 
 def test_after_two_key_changes_the_tag_is_of_the_last_one(
@@ -140,6 +140,6 @@ def test_after_two_key_changes_the_tag_is_of_the_last_one(
 ) -> None:
     """The first tagging ends last: it finds that its key is outdated, and tags again."""
     stale = row(video_id)
-    share_links.rotate_key(bert, video_id)
+    sharing.rotate_key(bert, video_id)
     assert integrity.tag(stale)
     assert standing(row, moto_s3, video_id) == TagStatus.RIGHT

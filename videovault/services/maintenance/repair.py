@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from videovault import db, logs
 from videovault.errors import VideoVaultError
+from videovault.services import notifications
 from videovault.services.accounts import accounts, sessions
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency, quota
 from videovault.services.core.lifecycle import Enqueue
 from videovault.services.generation import budget, callbacks, order_lease, orders, webhook_log
-from videovault.services.notifications import outbox
 from videovault.services.transfer import cleanup, lease, response_video, scheduler
 from videovault.services.videos import deletion, sidecar
 
@@ -35,7 +35,7 @@ PURGES: tuple[Step, ...] = (
     accounts.purge,
     webhook_log.purge,
     idempotency.purge,
-    outbox.purge,
+    notifications.purge,
     lease.purge,
     audit.purge,
     budget.purge,

@@ -18,10 +18,10 @@ from videovault.db import reading, transaction
 from videovault.errors import ConfigurationError, Conflict
 from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video
+from videovault.services import sharing
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
 from videovault.services.maintenance.backup.save import save_backup, verify_backup
-from videovault.services.sharing import share_links
 
 pytestmark = pytest.mark.thorough
 
@@ -47,7 +47,7 @@ def test_restore_brings_everything_back_except_jobs_and_running_transfers(
     anna: Caller, video: Video, backup_dir: Path, elsewhere: Elsewhere, postgres_url: str, row: Row
 ) -> None:
     """Jobs are created again from the rows, and the target keeps its own."""
-    shown = share_links.get_secret_key(anna, video.id).secret_key
+    shown = sharing.get_secret_key(anna, video.id).secret_key
     running = insert_video(anna, Status.STORING, upload_id="elsewhere")
     for url in (settings().database_url, postgres_url):
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
@@ -62,7 +62,7 @@ def test_restore_brings_everything_back_except_jobs_and_running_transfers(
     assert contents(vault)[str(video.s3_key)][0] == b"film" * 1000
     assert row(video.id).title == "Launch"
     assert (row(running).status, row(running).upload_id) == (Status.QUEUED, None)
-    assert share_links.get_secret_key(anna, video.id).secret_key == shown
+    assert sharing.get_secret_key(anna, video.id).secret_key == shown
     accounts.register("new@example.com", "correct horse")  # sequences continue after the last number
     assert emails() == ["anna@example.com", "new@example.com"]
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:

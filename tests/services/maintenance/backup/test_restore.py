@@ -26,13 +26,13 @@ from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.installation import RESTORE_MARKER
 from videovault.models import Event, Status, User, Video
+from videovault.services import sharing
 from videovault.services.accounts import accounts
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import identity
 from videovault.services.maintenance.backup.backup_folder import Damaged
 from videovault.services.maintenance.backup.restore import restore_backup
 from videovault.services.maintenance.backup.save import save_backup, verify_backup
-from videovault.services.sharing import share_links
 from videovault.services.transfer.engine.types import PART_BYTES
 from videovault.services.videos import gallery, integrity, sidecar
 from videovault.services.videos.integrity import TagStatus
@@ -54,7 +54,7 @@ def test_restore_brings_everything_back(
     store: Store, moto_s3: Storage, anna: Caller, backup_dir: Path, elsewhere: Elsewhere, row: Row
 ) -> None:
     small, large = store("Small"), store("Large", MULTIPART_FILM)
-    shown = share_links.get_secret_key(anna, small.id).secret_key
+    shown = sharing.get_secret_key(anna, small.id).secret_key
     token = accounts.login("anna@example.com", "correct horse").token
     save_backup(backup_dir)
     was, held = rows(), contents(moto_s3)
@@ -69,7 +69,7 @@ def test_restore_brings_everything_back(
         ]
     for video in (row(small.id), row(large.id)):
         assert integrity.tag_status(video, vault.info(str(video.s3_key))) == TagStatus.RIGHT
-    assert share_links.get_secret_key(anna, small.id).secret_key == shown
+    assert sharing.get_secret_key(anna, small.id).secret_key == shown
     with pytest.raises(NotSignedIn):
         accounts.authenticate(token)
     again = accounts.authenticate(accounts.login("anna@example.com", "correct horse").token)

@@ -15,11 +15,11 @@ from videovault.errors import ConfigurationError, Conflict, InvalidInput, Storag
 from videovault.gateways import storage
 from videovault.gateways.storage import Description, Storage
 from videovault.models import User, Video
+from videovault.services import sharing
 from videovault.services.core.access import Caller
 from videovault.services.maintenance.backup.backup_folder import lock_folder
 from videovault.services.maintenance.backup.catalogue import Catalogue
 from videovault.services.maintenance.backup.save import save_backup, verify_backup
-from videovault.services.sharing import share_links
 
 pytestmark = pytest.mark.thorough
 
@@ -69,7 +69,7 @@ def test_new_tag_is_recorded_without_copying_the_object(
 ) -> None:
     video = store("One")
     save_backup(backup_dir)
-    share_links.rotate_key(anna, video.id)
+    sharing.rotate_key(anna, video.id)
     info = storage.connected().info(str(video.s3_key))
     before = proxy.calls["GET"]
     assert save_backup(backup_dir).copied == proxy.calls["GET"] - before - LISTINGS <= 2  # not the film

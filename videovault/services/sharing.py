@@ -1,5 +1,3 @@
-"""Share links: their owner shows, limits, closes and revokes them; visitors watch the video without an account."""
-
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial

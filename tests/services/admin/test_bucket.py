@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from videovault.services.admin.bucket.requirements import (
+from videovault.services.admin.bucket import (
     FLAGS,
     MAX_CORS_RULES,
     REQUIREMENTS,

@@ -1,5 +1,3 @@
-"""The outbox: messages by webhook and e-mail, delivered at least once, retried with growing delays, then given up."""
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
