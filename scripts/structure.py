@@ -12,7 +12,7 @@ LEVELS = (
     {"core"},
     {"generation", "videos"},
     {"transfer", "accounts", "sharing"},
-    {"admin", "notifications"},
+    {"admin", "outbox"},
     {"maintenance"},
 )
 SMALL_LINES = 60

@@ -22,7 +22,7 @@ from videovault.config import HEARTBEAT_FD, settings
 from videovault.errors import DiskFull
 from videovault.gateways import redis_connection
 from videovault.installation import directory_lock
-from videovault.services import notifications
+from videovault.services import outbox
 from videovault.services.core import lifecycle
 from videovault.services.generation import polling
 from videovault.services.maintenance import repair
@@ -217,7 +217,7 @@ def run() -> None:
     _start_periodic("playable copies", COPY_SECONDS, _make_copies, full_seconds=FULL_SECONDS)
     _start_periodic("worker registry", lease.BEAT_SECONDS, registration.beat, at_start=True)
     for channel in lifecycle.enabled_channels():  # one thread each: a slow mail server delays only mail
-        deliver = partial(notifications.deliver_due, channel, stopping=_stopping.is_set)
+        deliver = partial(outbox.deliver_due, channel, stopping=_stopping.is_set)
         _start_periodic(f"notices by {channel}", DELIVER_SECONDS, deliver)
     log.debug("worker ready", transfers_at_once=consumer.workers)
     consumer.run()

@@ -18,7 +18,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Channel, Invitation, OutboxMessage
 from videovault.security import Order
-from videovault.services import notifications
+from videovault.services import outbox
 
 pytestmark = pytest.mark.usefixtures("installation")
 
@@ -194,7 +194,7 @@ def test_a_password_is_reset_by_email(mail: MailServer, ada: Person, client: htt
     with reading() as session:
         [message] = session.exec(select(OutboxMessage))
         assert message.payload == {"type": "account.reset", "data": {"userId": ada.user_id}}
-    notifications.deliver_due(Channel.MAIL, stopping=lambda: False)
+    outbox.deliver_due(Channel.MAIL, stopping=lambda: False)
     [letter] = mail.letters
     text = letter.message.get_content()
     link = next(line for line in text.splitlines() if line.startswith("http"))

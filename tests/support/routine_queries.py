@@ -10,7 +10,7 @@ from typing import get_args
 from videovault.clock import utcnow
 from videovault.db import reading
 from videovault.models import Channel
-from videovault.services import notifications
+from videovault.services import outbox
 from videovault.services.admin import audit_log, statistics, users, videos
 from videovault.services.admin.audit_log import EVENT_GROUPS, AuditLogQuery
 from videovault.services.admin.videos import VideosQuery
@@ -98,7 +98,7 @@ def periodic() -> Iterator[tuple[str, Act]]:
     yield "next in the queue", scheduler.next_queued
     yield "next order", scheduler.next_unrequested
     for channel in Channel:
-        yield f"notices by {channel}", partial(notifications.deliver_due, channel, stopping=lambda: False)
+        yield f"notices by {channel}", partial(outbox.deliver_due, channel, stopping=lambda: False)
 
 
 def _ignore(_video_id: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from videovault import db, logs
 from videovault.errors import VideoVaultError
-from videovault.services import notifications
+from videovault.services import outbox
 from videovault.services.accounts import accounts, sessions
 from videovault.services.admin.checks import object_store
 from videovault.services.core import audit, idempotency, quota
@@ -35,7 +35,7 @@ PURGES: tuple[Step, ...] = (
     accounts.purge,
     webhook_log.purge,
     idempotency.purge,
-    notifications.purge,
+    outbox.purge,
     lease.purge,
     audit.purge,
     budget.purge,

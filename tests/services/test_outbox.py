@@ -15,7 +15,7 @@ from tests.support.receiver import SECRET, Receiver, receiver
 from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.models import Channel, OutboxMessage, User
-from videovault.services import notifications
+from videovault.services import outbox
 from videovault.services.accounts import passwords
 from videovault.services.core.access import Caller
 from videovault.services.maintenance import repair
@@ -58,7 +58,7 @@ def reset_message(message_id: str, **values: Any) -> OutboxMessage:
 
 
 def deliver(channel: Channel) -> None:
-    notifications.deliver_due(channel, stopping=lambda: False)
+    outbox.deliver_due(channel, stopping=lambda: False)
 
 
 def read_message(message_id: str) -> OutboxMessage:
@@ -93,7 +93,7 @@ def test_a_failing_receiver_gets_the_message_later_with_the_same_id(webhook: Rec
     message = read_message(message_id)
     assert (message.attempts, message.last_error) == (1, "NOTIFY_WEBHOOK_URL answered 503.")
     assert message.next_attempt_at
-    assert message.next_attempt_at - utcnow() <= notifications.RETRY_DELAYS[0]
+    assert message.next_attempt_at - utcnow() <= outbox.RETRY_DELAYS[0]
 
     webhook.status = 200
     make_due(message_id)
@@ -105,13 +105,13 @@ def test_a_failing_receiver_gets_the_message_later_with_the_same_id(webhook: Rec
 def test_a_message_is_given_up_after_eight_attempts_in_a_day(webhook: Receiver) -> None:
     webhook.status = 500
     message_id = queue_message("u", Channel.WEBHOOK)
-    for _ in notifications.RETRY_DELAYS:
+    for _ in outbox.RETRY_DELAYS:
         deliver(Channel.WEBHOOK)
         make_due(message_id)
     deliver(Channel.WEBHOOK)
     message = read_message(message_id)
     assert (message.attempts, message.next_attempt_at, message.delivered_at) == (8, None, None)
-    assert sum(notifications.RETRY_DELAYS, timedelta()) < timedelta(days=1)
+    assert sum(outbox.RETRY_DELAYS, timedelta()) < timedelta(days=1)
 
 
 def test_a_permanent_refusal_is_not_retried(webhook: Receiver) -> None:
@@ -134,13 +134,13 @@ def test_a_bug_with_one_message_does_not_block_the_others(webhook: Receiver) -> 
 
 def test_a_stopping_worker_sends_nothing(webhook: Receiver) -> None:
     message_id = queue_message("u", Channel.WEBHOOK)
-    notifications.deliver_due(Channel.WEBHOOK, stopping=lambda: True)
+    outbox.deliver_due(Channel.WEBHOOK, stopping=lambda: True)
     assert (webhook.deliveries, read_message(message_id).attempts) == ([], 0)
 
 
 def test_messages_claimed_by_a_dead_worker_are_sent_after_its_lease(webhook: Receiver) -> None:
     message_id = queue_message("u", Channel.WEBHOOK)
-    assert notifications._claim(message_id)
+    assert outbox._claim(message_id)
     deliver(Channel.WEBHOOK)
     assert webhook.deliveries == []
     make_due(message_id)
@@ -209,10 +209,8 @@ def test_old_messages_are_purged(webhook: Receiver) -> None:
     del webhook
     old, young = queue_message("u", Channel.WEBHOOK), queue_message("u", Channel.WEBHOOK)
     with transaction() as session:
-        session.get_one(OutboxMessage, old).created_at = (
-            utcnow() - notifications.RETENTION - timedelta(minutes=1)
-        )
-    notifications.purge()
+        session.get_one(OutboxMessage, old).created_at = utcnow() - outbox.RETENTION - timedelta(minutes=1)
+    outbox.purge()
     with reading() as session:
         assert session.get(OutboxMessage, old) is None
     assert read_message(young).id == young
@@ -238,7 +236,7 @@ def test_messages_to_unknown_addresses_are_purged(anna: Caller, configure: Confi
 
 def test_the_outbox_is_bounded(anna: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     del anna
-    monkeypatch.setattr(notifications, "MAX_MESSAGES", 2)
+    monkeypatch.setattr(outbox, "MAX_MESSAGES", 2)
     with transaction() as session:
         session.add_all(
             reset_message(f"msg_{number}", created_at=utcnow() - timedelta(minutes=number))
