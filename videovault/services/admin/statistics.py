@@ -100,7 +100,7 @@ def _days(session: Session, zone: tzinfo, number: int) -> list[DayView]:
     size = col(Event.detail)["size"].as_float()  # as_integer() would overflow for a large video
     stored = [
         select(literal(index), func.count(), func.sum(size)).where(
-            Event.kind == "stored", col(Event.at) >= begin, col(Event.at) < end
+            col(Event.kind) == "stored", col(Event.at) >= begin, col(Event.at) < end
         )
         for index, (begin, end) in enumerate(bounds(day, zone) for day in days)
     ]
