@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     # Nothing needs cleaning up during the start, and KeyboardInterrupt could be swallowed inside an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from videovault import db
-    from videovault.commands import start
+    from videovault.commands import preconditions, start
     from videovault.config import settings
     from videovault.embedded import frontend, web_server
     from videovault.embedded.processes import raise_open_file_limit
@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     raise_open_file_limit()
     chosen = settings()
-    start.check_disk(chosen)
-    start.check_restore_finished(chosen)
+    preconditions.check_disk(chosen)
+    preconditions.check_restore_finished(chosen)
     with web_server.port_reserved(chosen.data_dir, chosen.host, chosen.port) as port_lock:
         start.prepare_database()
         start.check_keys()
@@ -57,23 +57,23 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def web(_options: argparse.Namespace) -> None:
     """Pages and API only; workers run elsewhere (see `worker`)."""
-    from videovault.commands import start
+    from videovault.commands import preconditions
     from videovault.config import settings
 
-    start.check_shared_parts(settings())
+    preconditions.check_shared_parts(settings())
     run(argparse.Namespace(new=False))
 
 
 def worker(_options: argparse.Namespace) -> None:
     """Generate and store videos, for this machine or for many."""
     from videovault import worker as process
-    from videovault.commands import start
+    from videovault.commands import preconditions, start
     from videovault.config import settings
     from videovault.embedded.processes import raise_open_file_limit
 
     raise_open_file_limit()
     process.start_heartbeats()
-    start.check_restore_finished(settings())
+    preconditions.check_restore_finished(settings())
     start.wait_for_schema()
     start.join_as_worker()
     process.run()
@@ -342,16 +342,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = COMMANDS[options.command]
     try:
         from videovault import logs
-        from videovault.commands import start
+        from videovault.commands import preconditions
         from videovault.config import settings
 
         os.environ.update(command.settings(options))
         if command.reports_settings:
             return command.run(options) or 0
-        permissions = None if command.detached(options) else start.prepare_data_dir(settings())
+        permissions = None if command.detached(options) else preconditions.prepare_data_dir(settings())
         logs.configure(settings().log_format, settings().log_level, settings().secrets)
         if permissions:
-            start.report_permissions(permissions, settings().data_dir)
+            preconditions.report_permissions(permissions, settings().data_dir)
         return command.run(options) or 0
     except VideoVaultError as error:
         _print_error(error.public_message)

@@ -1,10 +1,15 @@
-"""Console output of the commands, with text from outside as it is."""
+"""Console output of the commands, with text from outside as it is. rich is imported with the first output."""
 
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
-def console() -> Console:
+def console() -> "Console":
+    from rich.console import Console
+
     return Console(highlight=False, soft_wrap=True)
 
 
@@ -13,6 +18,8 @@ def printable(text: str) -> str:
     return "".join(char for char in text if char.isprintable())
 
 
-def plain(text: str) -> Text:
+def plain(text: str) -> "Text":
     """Printable text that is not parsed as markup."""
+    from rich.text import Text
+
     return Text(printable(text))

@@ -93,7 +93,8 @@ MAX_MESSAGE_CHARS = 500
 MAX_BODY_BYTES = 64 * 1024
 NOT_IMPLEMENTED = 501
 MAX_CONNECTIONS = 64
-USED_SERVICES = ("s3", "sts", "oidc", "portal.sso")
+USED_SERVICES = ("s3", "sts", "oidc", "portal.sso")  # by the names in their addresses
+USED_MODELS = ["s3", "sts", "sso", "sso-oidc", "signin"]  # the others belong to botocore's credential chain
 
 
 class AccessDenied(StorageError):
@@ -173,7 +174,10 @@ def _drop_half_open(client: "S3Client", caught_exception: Exception | None, **_e
 def _session() -> boto3.Session:
     """The process's only session, so that botocore's data is loaded once."""
     session = botocore.session.get_session()
-    session.get_component("data_loader").file_loader = _SmallerFiles()
+    loader = session.get_component("data_loader")
+    loader.file_loader = _SmallerFiles()
+    # It would look for four hundred services on the disk, twice.
+    loader.list_available_services = lambda _type_name: USED_MODELS
     return boto3.Session(botocore_session=session)
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import re
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from videovault import logs
 from videovault.config import EMBEDDED_BUCKET, settings
-from videovault.errors import StorageError
+from videovault.errors import DiskFull, StorageError
+from videovault.formatting import format_size
 from videovault.gateways import presign, s3_calls, s3_client, store_probe
 from videovault.gateways.s3_calls import (
     Body,
@@ -53,6 +55,7 @@ __all__ = [
 # rclone buffers out-of-order parts up to 64 MiB, and then waits for the missing one.
 EMBEDDED_LEAD_BYTES = 60 * 1024**2
 CHUNK_BYTES = 1024**2
+MARGIN_BYTES = 512 * 1024**2  # stays free for databases, logs and other programs on the embedded S3's disk
 # A store is not probed again after every rejected call.
 PROBE_INTERVAL_SECONDS = 600.0
 # Of rclone: docs/decisions/0007.
@@ -467,3 +470,15 @@ def _object_arguments() -> dict[str, str]:
         "StorageClass": chosen.s3_storage_class,
     }
     return {name: value for name, value in given.items() if value}
+
+
+def check_s3_disk_space(needed: int) -> None:
+    """Raises DiskFull if ``needed`` bytes would fill the embedded S3's disk; any other S3 has its own."""
+    if not settings().uses_embedded_s3:
+        return
+    free = shutil.disk_usage(settings().data_dir).free
+    if free < needed + MARGIN_BYTES:
+        raise DiskFull(
+            f"The disk is full: {format_size(free)} are free, and {format_size(needed + MARGIN_BYTES)} are needed. "
+            "Ask the admin for more room, then try again."
+        )

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from videovault import unavailable
 
-with unavailable("rich"):  # for coloured tracebacks, which we do not print
+with unavailable("rich", "colorama"):  # for coloured tracebacks and for Windows
     import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 

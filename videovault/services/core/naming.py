@@ -3,10 +3,13 @@
 import re
 import time
 import unicodedata
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from videovault.gateways.source import title_from_url
-from videovault.models import Video
+
+if TYPE_CHECKING:
+    from videovault.models import Video  # `transfer` needs no database
 
 TITLE_LENGTH = 80
 FILE_NAME_LENGTH = 60
@@ -24,12 +27,12 @@ def title_from_text(text: str) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + "…"
 
 
-def object_key(video: Video, url: str) -> str:
+def object_key(video: "Video", url: str) -> str:
     """``videos/<userId>/<videoId>/<millis>_<filename>.mp4``, as the guide prescribes; safe for any URL."""
     return f"{folder(video)}{time.time_ns() // 1_000_000}_{file_name(url)}"
 
 
-def copy_key(video: Video, extension: str) -> str:
+def copy_key(video: "Video", extension: str) -> str:
     """A new key for each playable copy that is made."""
     return f"{folder(video)}{COPY_PREFIX}{time.time_ns() // 1_000_000}.{extension}"
 
@@ -44,7 +47,7 @@ def file_name(url: str) -> str:
     return f"{name[:FILE_NAME_LENGTH]}.mp4"
 
 
-def folder(video: Video) -> str:
+def folder(video: "Video") -> str:
     """The key prefix of all objects of a video."""
     return folder_path(video.owner_id, video.id)
 

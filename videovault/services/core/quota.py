@@ -17,8 +17,9 @@ from sqlmodel import Session, case, col, func, select
 from videovault import counters, logs
 from videovault.config import settings
 from videovault.db import reading, transaction
-from videovault.errors import DiskFull, QuotaExceeded
+from videovault.errors import QuotaExceeded
 from videovault.formatting import format_size
+from videovault.gateways.storage import MARGIN_BYTES, check_s3_disk_space
 from videovault.models import Counter, Status, User, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.views import PUBLIC_STATUS, PublicStatus
@@ -29,7 +30,6 @@ BYTES_USED = case((col(Video.status) == Status.READY, BYTES_STORED), else_=col(V
 MAX_VIDEOS = 50_000
 # The disk is checked this often, and this much is reserved ahead of an unknown length.
 STEP_BYTES = 64 * 1024**2
-MARGIN_BYTES = 512 * 1024**2  # stays free for databases, logs and other programs on the same disk
 USED_BYTES = col(Counter.ready_bytes) + col(Counter.copy_bytes) + col(Counter.reserved_bytes)
 _COLUMNS: tuple[Any, ...] = tuple(getattr(Counter, name) for name in counters.COLUMNS)
 log = logs.get(__name__)
@@ -189,18 +189,6 @@ def free_spool_bytes(written: int = 0) -> int:
     """
     free = shutil.disk_usage(settings().data_dir).free - MARGIN_BYTES
     return (free - written) // 2 if settings().uses_embedded_s3 else free
-
-
-def check_s3_disk_space(needed: int) -> None:
-    """Raises DiskFull if ``needed`` bytes would fill the embedded S3's disk; any other S3 has its own."""
-    if not settings().uses_embedded_s3:
-        return
-    free = shutil.disk_usage(settings().data_dir).free
-    if free < needed + MARGIN_BYTES:
-        raise DiskFull(
-            f"The disk is full: {format_size(free)} are free, and {format_size(needed + MARGIN_BYTES)} are needed. "
-            "Ask the admin for more room, then try again."
-        )
 
 
 def _does_not_fit(total: int | None, left: int, quota: int) -> QuotaExceeded:

@@ -8,14 +8,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 from urllib.parse import urlsplit
 
 from videovault.config import settings
 from videovault.errors import InvalidInput
-from videovault.gateways import source, storage
+from videovault.gateways import source, storage, store_capabilities
+from videovault.gateways.store_capabilities import Facts
+from videovault.services.core.naming import file_name
 from videovault.services.transfer.engine import MultipartUpload, StoredObject, StoredPart, Target, Transfer
 
 FOLDER = "transfers"
+STORES_FILE = "transfer-stores.json"
 MAX_KEY_BYTES = 1024  # S3's limit
 
 
@@ -35,9 +39,7 @@ class ProgressControl:
             raise TransferStopped
 
     def begin(self, bytes_total: int | None) -> None:
-        from videovault.services.core.quota import check_s3_disk_space  # imports the database
-
-        check_s3_disk_space(bytes_total or 0)
+        storage.check_s3_disk_space(bytes_total or 0)
 
     def progress(self, bytes_done: int, bytes_total: int | None) -> None:
         self.report(bytes_done, bytes_total)
@@ -88,16 +90,40 @@ class FileUploadJournal:
             self._path.unlink(missing_ok=True)
 
 
+class FileCapabilities:
+    """The capabilities of stores in a file of DATA_DIR: loading the database would take longer than a small transfer."""
+
+    def load(self, store: str) -> Facts:
+        return store_capabilities.from_json(self._read().get(store, {}))
+
+    def save(self, store: str, facts: Facts) -> None:
+        """Without room for the file, the next run detects them again."""
+        new = self._path.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            new.write_text(json.dumps({**self._read(), store: store_capabilities.as_json(facts)}))
+            new.replace(self._path)
+
+    def _read(self) -> dict[str, Any]:
+        """Empty if the file is missing or damaged."""
+        with suppress(OSError, ValueError):
+            found = json.loads(self._path.read_text())
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    @property
+    def _path(self) -> Path:
+        return settings().data_dir / STORES_FILE
+
+
 def open_connections() -> None:
     """Create the connection pools before many threads use them: otherwise each thread would create its own."""
+    store_capabilities.use_memory(FileCapabilities())
     source.connected()
     storage.connected()
 
 
 def default_key(url: str) -> str:
     """``transfers/<file name>``, the same for the same URL, so that a second run resumes the first."""
-    from videovault.services.core.naming import file_name  # imports the database
-
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     return f"{FOLDER}/{digest}_{file_name(url)}"
 

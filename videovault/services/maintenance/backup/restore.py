@@ -36,7 +36,6 @@ from videovault.models import (
     Worker,
 )
 from videovault.services.core import audit, lifecycle
-from videovault.services.core.quota import check_s3_disk_space
 from videovault.services.generation.orders import MIN_RENDER_TIMEOUT
 from videovault.services.maintenance import identity
 from videovault.services.maintenance.backup import database
@@ -308,7 +307,7 @@ def _upload_object(folder: Path, stop: threading.Event, entry: Entry) -> Entry:
         if stop.is_set():
             raise standalone.TransferStopped
 
-    check_s3_disk_space(entry.size)
+    storage.check_s3_disk_space(entry.size)
     path = folder / entry.path
     if file_size(path) != entry.size:
         raise Damaged(f"{path}, the object {entry.key}, is missing or incomplete.")
