@@ -7,6 +7,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from videovault import unavailable
+
+# Optional to these two, unused and slow to import: a client's requests, and checks of addresses in OpenAPI documents.
+with unavailable("requests", "email_validator"):
+    import fastapi  # noqa: F401 - before all that imports it
+    import reflex.app
 import reflex as rx
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -40,14 +46,20 @@ def _close_connections() -> None:
     open_connections.close()
 
 
+def _freeze_modules() -> None:
+    """Imported modules stay: a collection over them would take 100 ms each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Runs for the lifetime of the server."""
     logs.configure(settings().log_format, settings().log_level, settings().secrets)
-    gc.collect()
-    gc.freeze()  # imported modules stay: a collection over them would take 100 ms each time
+    freezing = asyncio.create_task(asyncio.to_thread(_freeze_modules))  # while the embedded S3 starts
     with on_stop_signal(_close_connections, repeated=processes.stop_at_once):
         async with embedded_processes():
+            await freezing
             with listener_guard.guarding_listener(
                 settings(), open_connections.delivered, open_connections.notes
             ):

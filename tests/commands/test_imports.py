@@ -100,8 +100,8 @@ def test_the_servers_main_process_imports_nothing_but_the_server() -> None:
 
 def test_the_web_process_imports_only_what_it_needs(installation: Path) -> None:
     imported = imported_with("videovault.videovault", installation)
-    # Reflex imports rich, its sockets redis, and FastAPI email_validator.
-    unneeded = {"huey", "psycopg", *(RARELY_USED - {"rich", "email_validator"})}
+    # Reflex imports rich and redis.
+    unneeded = {"huey", "psycopg", "requests", *(RARELY_USED - {"rich"})}
     assert (WEB - imported, unneeded & imported) == (set(), set())
 
 

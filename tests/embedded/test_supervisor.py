@@ -14,10 +14,12 @@ import pytest
 from botocore.config import Config
 
 from tests.embedded.processes import is_running, linux_only, wait_until, wait_until_gone
+from tests.support.app import free_port
 from tests.support.keys import ONE_KEY
 from videovault import installation
 from videovault.config import EMBEDDED_BUCKET, settings
 from videovault.embedded import supervisor
+from videovault.embedded.processes import ChildProcess
 from videovault.embedded.supervisor import embedded_processes
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("own_settings")]
@@ -207,3 +209,43 @@ def test_the_studio_gets_its_key_and_none_of_our_secrets(monkeypatch: pytest.Mon
             assert ONE_KEY.encode() not in environment
 
     asyncio.run(main())
+
+
+def test_the_app_does_not_wait_for_the_second_server_and_the_worker_starts_after_it(tmp_path: Path) -> None:
+    """The studio takes as long to start as all else that a start still has to do."""
+    order, may_listen = tmp_path / "order", tmp_path / "may listen"
+    slow_port, fast_port = free_port(), free_port()
+    children = [
+        _child("fast", _SERVER, fast_port, order, tmp_path),
+        _child("slow", _SERVER, slow_port, order, may_listen),
+        _child("worker", _WORKER, None, order, tmp_path),
+    ]
+
+    async def main() -> None:
+        async with supervisor.running_processes(children):
+            assert order.read_text().split() == ["fast"]
+            may_listen.touch()
+            await wait_until(lambda: len(order.read_text().split()) == 3)
+
+    asyncio.run(main())
+    assert order.read_text().split() == ["fast", "slow", "worker"]
+
+
+# Arguments: name, file to report to, file to wait for, port.
+_SERVER = """
+import pathlib, socket, sys, time
+while not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)
+with open(sys.argv[2], "a") as order: order.write(sys.argv[1] + " ")
+with socket.create_server(("127.0.0.1", int(sys.argv[4]))): time.sleep(600)
+"""
+_WORKER = """
+import sys, time
+with open(sys.argv[2], "a") as order: order.write(sys.argv[1] + " ")
+time.sleep(600)
+"""
+
+
+def _child(name: str, program: str, port: int | None, order: Path, awaited: Path) -> ChildProcess:
+    return ChildProcess(
+        name, [sys.executable, "-c", program, name, str(order), str(awaited), str(port)], port=port
+    )

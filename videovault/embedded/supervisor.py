@@ -63,17 +63,37 @@ async def embedded_processes() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running_processes(children: list[ChildProcess]) -> AsyncIterator[None]:
-    """Supervise ``children`` in the block: those with a port first, and the others once these are ready."""
+    """Supervise ``children`` in the block. Of those with a port the first one, the S3 if it is embedded, is ready then.
+
+    Those without a port start once all others are ready. The app need not wait for that: calls of a generator that does
+    not accept connections yet are repeated.
+    """
     servers = [child for child in children if child.port]
+    others = [child for child in children if child not in servers]
     async with AsyncExitStack() as stack:
         for child in servers:
             await stack.enter_async_context(supervised(child))
-        for child in servers:
+        for child in servers[:1]:
             await wait_until_ready(child)
+        starting = asyncio.create_task(_run_after(servers[1:], others), name="start the other processes")
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await asyncio.wait([starting])
+
+
+async def _run_after(servers: list[ChildProcess], children: list[ChildProcess]) -> None:
+    """Supervise ``children`` until cancelled, once ``servers`` are ready or have had the time to be."""
+    for server in servers:
+        try:
+            await wait_until_ready(server)
+        except ConfigurationError as error:
+            log.error("%s", error.public_message)  # noqa: TRY400 - the message says what to do
+    async with AsyncExitStack() as stack:
         for child in children:
-            if child not in servers:
-                await stack.enter_async_context(supervised(child))
-        yield
+            await stack.enter_async_context(supervised(child))
+        await asyncio.Event().wait()
 
 
 def processes_for(config: Settings) -> list[ChildProcess]:
