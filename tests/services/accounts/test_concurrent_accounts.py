@@ -22,6 +22,7 @@ from videovault.models import Counter, Status, User, Video
 from videovault.services.accounts import accounts, passwords, tokens
 from videovault.services.admin import users
 from videovault.services.core.access import Caller
+from videovault.services.videos import deletion
 
 pytestmark = pytest.mark.thorough
 
@@ -126,13 +127,16 @@ def test_closing_waits_for_a_video_without_the_lock_on_a_counter(anna: Caller, m
     _, last = (
         insert_video(bert, Status.DRAFT, created_at=utcnow() + timedelta(days=day)) for day in range(2)
     )
+    accounts.close_account(bert, PASSWORD)
     with ThreadPoolExecutor(1) as pool:
         with transaction() as session:
             session.get(Video, last, with_for_update={"key_share": True})
-            closing = pool.submit(accounts.close_account, bert, PASSWORD)
+            closing = pool.submit(accounts.finish_closing)
             eventually(_is_anyone_waiting)
             session.exec(select(Counter).with_for_update(nowait=True)).all()
         closing.result()
+    deletion.finish_pending()
+    accounts.finish_closing()
     assert [one.email for one in users.find_users(anna).people] == ["anna@example.com"]
     with reading() as session:
         assert not session.exec(select(Video)).all()

@@ -5,14 +5,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, exists, func, or_, select, update
 
 from videovault import logs, models, security
 from videovault.clock import utcnow
 from videovault.config import settings
 from videovault.db import advisory_lock, changes_row, reading, transaction
-from videovault.errors import Conflict, DiskFull, Forbidden, InvalidInput, NotSignedIn, StorageError
+from videovault.errors import Conflict, Forbidden, InvalidInput, NotSignedIn
 from videovault.models import Event, Invitation, Status, TestOrder, User, Video
 from videovault.services.accounts import passwords, sessions
 from videovault.services.accounts.sessions import authenticate, logout
@@ -167,9 +167,9 @@ def check_admin_remains(session: Session) -> None:
 
 
 def close_account(caller: Caller, password: str) -> None:
-    """Delete the caller's account: its personal data at once, then its videos, then its row.
+    """Delete the caller's account: its personal data at once. The periodic work deletes its videos, then its row.
 
-    ``finish_closing`` continues if S3 or the database fails after the first step. Raises Forbidden for API tokens,
+    There may be thousands of objects to delete; nobody has access to them from here on. Raises Forbidden for API tokens,
     InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if there are other users.
     """
     check_not_api_token(caller)
@@ -182,14 +182,10 @@ def close_account(caller: Caller, password: str) -> None:
         session.flush()
         check_admin_remains(session)
         session.add(Event(kind="account_closed", actor_id=user.id))
-    try:
-        _finish(user.id)
-    except (SQLAlchemyError, DiskFull) as error:  # the account is closed
-        log.warning("account deletion postponed", user_id=user.id, reason=type(error).__name__)
 
 
 def finish_closing() -> None:
-    """Continue with closed accounts whose videos are not deleted yet."""
+    """Take the videos of closed accounts out of use, for ``deletion.finish_pending``, and delete accounts without any."""
     with reading() as session:
         closed = list(session.exec(select(User.id).where(col(User.closed_at).is_not(None))))
     for user_id in closed:
@@ -331,19 +327,6 @@ def _mark_batch_deleted(user_id: str, status: Status) -> bool:
                 attempt=video.attempt + 1,
             )
     return len(videos) == deletion.BATCH_SIZE
-
-
-def _finish(user_id: str) -> None:
-    _mark_videos_deleted(user_id)
-    is_marked = lifecycle.in_status(Status.DELETING)
-    with reading() as session:
-        videos = list(session.exec(select(Video).where(Video.owner_id == user_id, is_marked)))
-    try:
-        for video in videos:
-            deletion.finish(video)
-    except StorageError as error:
-        log.warning("account deletion postponed: S3 failed", reason=error.public_message)
-    _drop(user_id)
 
 
 def _drop(user_id: str) -> None:

@@ -73,8 +73,8 @@ def finish_interrupted(*, enqueue: Enqueue) -> None:
     run_all(
         orders.fail_overdue,
         enqueue_stranded,
-        deletion.finish_pending,
         accounts.finish_closing,
+        deletion.finish_pending,
         cleanup.clean_up_failed,
         sidecar.write_due,
     )

@@ -1,5 +1,6 @@
 """Deletion in steps: the video leaves every list at once, then its objects are deleted, then its row."""
 
+import time
 from collections.abc import Iterator
 
 from sqlmodel import col, or_, select
@@ -20,6 +21,7 @@ from videovault.services.core.naming import folder
 from videovault.services.videos import integrity
 
 BATCH_SIZE = 200
+ROUND_SECONDS = 20.0
 log = logs.get(__name__)
 
 
@@ -79,8 +81,14 @@ def resume(video_id: str) -> bool:
 
 
 def finish_pending() -> None:
-    """Continue deletions that an S3 failure or a crash interrupted."""
+    """Continue deletions that an S3 failure or a crash interrupted, and those of closed accounts.
+
+    Each call takes ROUND_SECONDS at most, so that thousands of videos do not delay other periodic work.
+    """
+    until = time.monotonic() + ROUND_SECONDS
     for video in _unfinished():
+        if time.monotonic() > until:
+            return
         try:
             finish(video)
         except StorageError as error:
