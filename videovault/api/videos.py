@@ -89,7 +89,8 @@ async def gallery(caller: SignedInCaller, query: Annotated[GalleryParams, Query(
     """A user's videos, newest first, and the counts over all of them."""
     given = query.model_dump(include={"status", "q", "limit", "cursor"})
     wanted = GalleryQuery(**given, sort=query.sort or "newest")
-    return await _stream(gallery_service.stream_gallery(caller, query.user_id, wanted))
+    pages = gallery_service.stream_gallery(caller, query.user_id, wanted)
+    return await _stream(pages, is_single=wanted.limit is not None)
 
 
 @router.delete("/delete", responses=failures(400, 401, 403, 404, 502))
@@ -204,8 +205,10 @@ def _stored(caller: Caller, video_id: str) -> tuple[int, Success[Any]]:
     return 202, _accepted(stored)
 
 
-async def _stream(pages: Iterator[GalleryView]) -> StreamingResponse:
+async def _stream(pages: Iterator[GalleryView], *, is_single: bool) -> Response:
     """The pages as one Success, sent as they are read, so that a long gallery is never in memory as a whole.
+
+    ``is_single``: there is one page only, which is sent at once.
 
     Raises Busy, and what reading the first page raises.
     """
@@ -214,16 +217,24 @@ async def _stream(pages: Iterator[GalleryView]) -> StreamingResponse:
             first = await _next_page(pages)
     except TimeoutError as error:
         raise Busy from error
-    return StreamingResponse(_json(first, pages), media_type=JSONResponse.media_type)
-
-
-async def _json(first: tuple[GalleryView, str] | None, pages: Iterator[GalleryView]) -> AsyncIterator[str]:
     assert first is not None  # noqa: S101 - there is always one page
     page, videos = first
+    before, after = _around_videos(page)
+    if is_single:
+        return Response(f"{before}{videos}{after}", media_type=JSONResponse.media_type)
+    return StreamingResponse(_json(before, videos, pages, after), media_type=JSONResponse.media_type)
+
+
+def _around_videos(page: GalleryView) -> tuple[str, str]:
+    """The JSON of the answer before and after that of the videos."""
     message, without_videos = "Video gallery retrieved successfully", page.model_copy(update={"videos": []})
     success: Success[GalleryView] = Success(message=message, data=without_videos)
     before, after = success.model_dump_json(by_alias=True, exclude_none=True).split('"videos":[]')
-    yield f'{before}"videos":[{videos}'
+    return f'{before}"videos":[', f"]{after}"
+
+
+async def _json(before: str, videos: str, pages: Iterator[GalleryView], after: str) -> AsyncIterator[str]:
+    yield f"{before}{videos}"
     while True:
         with anyio.fail_after(NEXT_PAGE_SECONDS):
             following = await _next_page(pages)
@@ -231,7 +242,7 @@ async def _json(first: tuple[GalleryView, str] | None, pages: Iterator[GalleryVi
             break
         if following[1]:
             yield f",{following[1]}"
-    yield f"]{after}"
+    yield after
 
 
 async def _next_page(pages: Iterator[GalleryView]) -> tuple[GalleryView, str] | None:
