@@ -7,6 +7,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
+from videovault import search_index
 from videovault.clock import UtcDateTime
 from videovault.db import engine_for_long_statements
 from videovault.models import User
@@ -38,6 +39,8 @@ SEARCH_INDEXES = "ix_videos_search_"
 
 
 def include_object(_object: Any, name: str | None, kind: str, *_others: Any) -> bool:
+    if kind == "table" and name and search_index.is_of_sqlite(name):
+        return False
     return not (kind == "index" and name and (name in EXPRESSION_INDEXES or name.startswith(SEARCH_INDEXES)))
 
 

@@ -38,7 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
 
-from videovault import __version__, counters, logs
+from videovault import __version__, counters, logs, search_index
 from videovault.backoff import exponential
 from videovault.config import settings
 from videovault.errors import ConfigurationError, DiskFull
@@ -258,6 +258,8 @@ def migrate() -> None:
         with migrating.begin() as connection:
             if not counters.are_installed(connection):  # of a restored database
                 counters.install(connection)
+            if not is_postgres():
+                search_index.install(connection)
         if is_postgres():
             from videovault import postgres
 

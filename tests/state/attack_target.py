@@ -268,7 +268,8 @@ def _tables(database: sqlite3.Connection) -> list[str]:
     found = database.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     )
-    return [row[0] for row in found if row[0] != "workers"]  # updated by heartbeats
+    left_out = "workers", "video_search"  # updated by heartbeats; a search index of the titles
+    return [row[0] for row in found if not row[0].startswith(left_out)]
 
 
 def _all(database: sqlite3.Connection, table: str) -> Iterable[sqlite3.Row]:

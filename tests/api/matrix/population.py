@@ -21,6 +21,7 @@ from videovault.clock import utcnow
 from videovault.db import reading, transaction
 from videovault.gateways.storage import Storage
 from videovault.models import Status, User, Video, WebhookCall
+from videovault.search_index import is_of_sqlite
 from videovault.services.accounts import passwords
 
 # Refused requests add rows to these too, and ``/readyz`` writes its own row.
@@ -249,7 +250,7 @@ def _queries(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """A query for each compared table."""
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     for (table,) in tables:
-        if table not in LOGS:
+        if table not in LOGS and not is_of_sqlite(table):
             columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
             compared = ", ".join(name for name in columns if name not in NOISE)
             yield table, f"SELECT {compared} FROM {table}"  # noqa: S608 - our own tables

@@ -1,16 +1,18 @@
 """All users' videos, for admins: find and delete."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import load_only
 from sqlalchemy.sql.base import ExecutableOption
-from sqlmodel import Session, case, col, exists, func, or_, select
+from sqlmodel import Session, case, col, exists, func, literal_column, or_, select
 
+from videovault import search_index
 from videovault.db import reading
 from videovault.errors import VideoVaultError
 from videovault.models import Counter, Status, User, Video
@@ -80,6 +82,14 @@ class SelectedVideoView(View):
 class OwnerView(View):
     user_id: str
     email: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """``is_rare``: few videos meet ``condition``, and an index finds them, so that no list has to be read for it."""
+
+    condition: ColumnElement[bool]
+    is_rare: bool
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,7 @@ def _read(
 
 
 def _groups(
-    session: Session, query: VideosQuery, searched: Sequence[ColumnElement[bool]], start: str
+    session: Session, query: VideosQuery, searched: Search | None, start: str
 ) -> Iterator[tuple[str, Group]]:
     """The groups from ``start`` on, with the names by which they are ordered."""
     if query.sort == "status":
@@ -213,7 +223,7 @@ def _groups(
 
 
 def _owners_from(
-    session: Session, query: VideosQuery, searched: Sequence[ColumnElement[bool]], start: str
+    session: Session, query: VideosQuery, searched: Search | None, start: str
 ) -> Iterator[tuple[str, str]]:
     """The owners of videos that are asked for, by e-mail address."""
     if query.owner_id:
@@ -228,8 +238,11 @@ def _owners_from(
         .limit(OWNERS_AT_ONCE)
     )
     if searched:  # each owner costs a statement, so only those with a match are read
-        is_match = col(Video.owner_id) == col(User.id), _has_status(query.status), *searched
-        found = found.where(exists(select(1).where(*is_match)))
+        is_match = _has_status(query.status, by_index=not searched.is_rare), searched.condition
+        if searched.is_rare:
+            found = found.where(col(User.id).in_(select(Video.owner_id).where(*is_match)))
+        else:
+            found = found.where(exists(select(1).where(col(Video.owner_id) == col(User.id), *is_match)))
     last, is_first = start, True
     while True:
         later = (email < last, email <= last) if query.descending else (email > last, email >= last)
@@ -240,8 +253,14 @@ def _owners_from(
         last, is_first = batch[-1][1], False
 
 
-def _has_status(public: PublicStatus | None) -> ColumnElement[bool]:
-    return col(Video.status).in_([status for status, each in PUBLIC_STATUS.items() if public in (None, each)])
+def _has_status(public: str | None, *, by_index: bool = True) -> ColumnElement[bool]:
+    """Not ``by_index`` where SQLite would read all videos with a status, in the order of the list, for a few of them."""
+    column: Any = col(Video.status)
+    status = column if by_index else literal_column("+videos.status", column.type)
+    return cast(
+        "ColumnElement[bool]",
+        status.in_([Status(name) for name, each in PUBLIC_STATUS.items() if public in (None, "", each)]),
+    )
 
 
 def _shown(status: str | None) -> Any:
@@ -250,18 +269,21 @@ def _shown(status: str | None) -> Any:
     return reduce(add, map(col, counted))
 
 
-def _parts(group: Group, searched: Sequence[ColumnElement[bool]]) -> list[cursors.Conditions]:
+def _parts(group: Group, searched: Search | None) -> list[cursors.Conditions]:
     owner_id, public = group
     owned = [col(Video.owner_id) == owner_id] if owner_id else []
+    if searched and searched.is_rare:
+        return [[*owned, _has_status(public, by_index=False), searched.condition]]
+    found = [searched.condition] if searched else []
     statuses = [Status(status) for status, each in PUBLIC_STATUS.items() if public in ("", each)]
-    return [[*owned, lifecycle.in_status(status), *searched] for status in statuses]
+    return [[*owned, lifecycle.in_status(status), *found] for status in statuses]
 
 
-def _search(session: Session, q: str) -> list[ColumnElement[bool]]:
+def _search(session: Session, q: str) -> "Search | None":
     """Owners are found first: a condition on two tables could use no index."""
     words = q.strip()
     if not words:
-        return []
+        return None
     owners = session.exec(
         select(User.id).where(cursors.contains(User.email, words)).limit(MAX_OWNERS + 1)
     ).all()
@@ -270,7 +292,24 @@ def _search(session: Session, q: str) -> list[ColumnElement[bool]]:
     else:
         is_owner = col(Video.owner_id).in_(owners)
     is_titled = cursors.contains(Video.title, words)
-    return [or_(is_titled, is_owner) if owners else is_titled]
+    candidates = _candidates(session, words, owners)
+    if candidates is not None:
+        is_titled = col(Video.id).in_(candidates) & is_titled
+    return Search(or_(is_titled, is_owner) if owners else is_titled, is_rare=candidates is not None)
+
+
+def _candidates(session: Session, words: str, owners: Sequence[str]) -> Select[Any] | None:
+    """The ids of the videos whose title may contain ``words``, if there are few of them and of the owners' videos."""
+    if len(owners) > OWNERS_AT_ONCE:
+        return None
+    owned = select(func.sum(_shown(None))).where(col(Counter.scope).in_(owners))
+    if owners and (session.exec(owned).one() or 0) > MAX_COUNTED:
+        return None
+    ids = search_index.sqlite_candidates(session.connection(), words, MAX_COUNTED)
+    if ids is None:
+        return None
+    each = func.json_each(json.dumps(ids)).table_valued("value")
+    return select(each.c.value)
 
 
 def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
@@ -282,7 +321,9 @@ def _totals(session: Session, query: VideosQuery) -> tuple[int, int]:
             number for status, number in counted.by_public_status.items() if query.status in (None, status)
         ]
         return sum(numbers), counted.ready_bytes if query.status in (None, "ready") else 0
-    wanted = select(STORED_BYTES.label("size")).where(_has_status(query.status), *searched)
+    wanted = select(STORED_BYTES.label("size")).where(
+        _has_status(query.status, by_index=not searched.is_rare), searched.condition
+    )
     if query.owner_id:
         wanted = wanted.where(Video.owner_id == query.owner_id)
     matches = wanted.limit(MAX_COUNTED + 1).subquery()

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
-from videovault import counters, db
+from videovault import counters, db, search_index
 from videovault.config import settings
 from videovault.errors import ConfigurationError, Conflict
 from videovault.gateways import postgres_tools
@@ -158,7 +158,7 @@ def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Cata
     with closing(engine.raw_connection()) as connection:
         # A single read transaction: writers continue, and deleted data is not copied.
         connection.cursor().execute("VACUUM INTO ?", (str(path),))
-    _drop_triggers(path)
+    _drop_derived(path)
     fsync_path(path)
     copied = create_engine("sqlite://", creator=lambda: _read_only(path))
     try:
@@ -170,12 +170,14 @@ def _sqlite_snapshot(engine: Engine, folder: Path, at: datetime, catalogue: Cata
     return Database(kind="sqlite", revision=revision, file=file_entry(path))
 
 
-def _drop_triggers(path: Path) -> None:
-    """No backup holds code that a database runs; after a restore, the start creates the triggers again."""
+def _drop_derived(path: Path) -> None:
+    """No backup holds code that a database runs; after a restore, the start creates triggers and search index again."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY")
-        for trigger in counters.TRIGGERS:
+        for trigger in counters.TRIGGERS + search_index.SQLITE_TRIGGERS:
             connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        for table in (search_index.SQLITE_TABLE, search_index.SQLITE_NUMBERS):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _dump(engine: Engine, folder: Path, at: datetime, catalogue: Catalogue) -> Database:
