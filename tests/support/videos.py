@@ -18,12 +18,14 @@ from videovault.services.transfer import pipeline
 from videovault.services.videos import gallery
 
 
-def insert_video(owner: Caller, status: Status, *, ago: float = 0, **values: object) -> str:
+def insert_video(
+    owner: Caller, status: Status, *, ago: float = 0, title: str = "A title", **values: object
+) -> str:
     """The id of a new video that has been waiting for ``ago`` seconds."""
     with transaction() as session:
         since = read_db_now(session) - timedelta(seconds=ago)
         video = lifecycle.new_video(
-            owner.user_id, status, "A title", **{"queued_at": since, "updated_at": since} | values
+            owner.user_id, status, title, **{"queued_at": since, "updated_at": since} | values
         )
         session.add(video)
         return video.id
