@@ -131,6 +131,7 @@ SYSTEM = {
     "services/admin/audit_log.py:_owners": "the owners of videos in events, for admins",
     "services/admin/audit_log.py:_titles": "the titles of videos in events, for admins",
     "services/generation/webhook_log.py:_titles": "the titles of videos in webhook calls, for admins",
+    "services/admin/videos.py:_search": "which videos a search of the admin's list finds",
     "services/admin/rescue.py:_unread_calls": "webhook calls of waiting videos, for an admin, before open_video",
     "services/core/access.py:reseal_key": "a row already loaded, if its key is unchanged",
     "services/core/audit.py:_is_outdated": "whether the video of an old event is gone",
