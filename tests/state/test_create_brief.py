@@ -9,7 +9,7 @@ from tests.support.generator import Generator
 from videovault.services.core.views import ScriptView
 from videovault.services.generation.avatars import OTHER_AVATAR
 from videovault.services.videos import gallery
-from videovault.state import create
+from videovault.state import create, wording
 from videovault.state.create import CreateState
 from videovault.state.session import SessionState
 
@@ -86,6 +86,43 @@ def test_wait_is_counted_and_limited(ada: Tab, generator: Generator) -> None:
     ada.start(CreateState, "write_script", form=TYPED)
     ada.wait_until(lambda: ada.sees(CreateState).waited_seconds >= 1)
     assert ada.sees(CreateState).max_wait
+    ada.send(CreateState, "cancel_wait")
+    generator.over.set()
+
+
+def leave_wait_behind(tab: Tab, waiting_for: str) -> None:
+    """As a replica does that is killed while it waits for the script webhook."""
+    state = tab.sees(CreateState)
+    state.waiting_for, state.waited_seconds = waiting_for, 7
+
+
+@pytest.mark.parametrize(("waiting_for", "place"), [("script", "form"), ("hook", "hook")])
+@pytest.mark.parametrize("handler", ["resume", "enter"])
+@pytest.mark.usefixtures("generator")
+def test_wait_of_a_killed_server_ends_and_can_be_asked_again(
+    ada: Tab, monkeypatch: pytest.MonkeyPatch, handler: str, waiting_for: str, place: str
+) -> None:
+    monkeypatch.setattr(create, "WAIT_LEASE_SECONDS", 0.1)
+    monkeypatch.setattr(create, "TICK_SECONDS", 0.05)
+    ada.send(CreateState, "enter")
+    leave_wait_behind(ada, waiting_for)
+    ada.send(CreateState, handler)
+    assert ada.sees(CreateState).waiting_for == ""
+    assert ada.sees(SessionState).errors == {place: wording.SCRIPT_LOST[waiting_for]}
+    ada.send(CreateState, "write_script", form=TYPED)
+    assert ada.sees(CreateState).stage == "script"
+
+
+def test_wait_that_goes_on_is_not_ended(
+    ada: Tab, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create, "WAIT_LEASE_SECONDS", 1.5)
+    generator.script_mode = "hang"
+    ada.start(CreateState, "write_script", form=TYPED)
+    ada.wait_until(lambda: ada.sees(CreateState).waiting_for == "script")
+    ada.start(CreateState, "resume")
+    ada.wait_until(lambda: ada.sees(CreateState).waited_seconds >= 3)
+    assert ada.sees(CreateState).waiting_for == "script"
     ada.send(CreateState, "cancel_wait")
     generator.over.set()
 

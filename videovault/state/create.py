@@ -30,6 +30,8 @@ from videovault.state.view_models import Avatar, Card
 
 T = TypeVar("T")
 TICK_SECONDS = 1.0
+# A wait in this state is kept alive by the process that waits: each second while it has the page, else now and then.
+WAIT_BEAT_SECONDS, WAIT_LEASE_SECONDS = 4.0, 16.0
 BRIEF_STORAGE_NAME = "brief"
 SCRIPT = "script"  # `waiting_for` while the whole script is being written
 TEXTS = tuple(name for name in BRIEF if name != "avatar")
@@ -89,6 +91,28 @@ class CreateState(SessionState):
         """Stop waiting; an answer that still arrives is discarded."""
         self._end_wait()
 
+    @signed_in(background=True, supersedes=True)
+    async def watch_wait(self) -> None:
+        """End a wait that another process has left behind: it died, and its answer is lost. For restored pages."""
+        seen, seen_at = (0, 0), time.monotonic()
+        while self._is_open():
+            async with self:
+                if not self.waiting_for:
+                    return
+                beat = (self._wait_number, self.waited_seconds)
+                if beat != seen:
+                    seen, seen_at = beat, time.monotonic()
+                elif time.monotonic() > seen_at + WAIT_LEASE_SECONDS:
+                    self.errors = {self._asked_from: wording.SCRIPT_LOST[self.waiting_for]}
+                    self._end_wait()
+                    return
+            await asyncio.sleep(TICK_SECONDS)
+
+    @property
+    def _asked_from(self) -> str:
+        """Where errors of this wait are shown."""
+        return "form" if self.waiting_for == SCRIPT else self.waiting_for
+
     def _start_wait(self, what: str) -> int:
         self.waiting_for, self.waited_seconds, self.errors = what, 0, {}
         self.max_wait = format_duration(settings().webhook_timeout_seconds)
@@ -102,10 +126,13 @@ class CreateState(SessionState):
     async def _result_of(self, call: Awaitable[T], wait: int) -> T | None:
         """The result, with the wait still on; None if it was cancelled. For background handlers."""
         task, started = asyncio.ensure_future(call), time.monotonic()
+        beat = started
         while not (await asyncio.wait([task], timeout=TICK_SECONDS))[0]:
-            # The result is kept for when the page is open again; until then it shows no seconds.
-            if not self._is_open():
+            # The result is kept for when the page is open again, here or at another replica.
+            is_due = settings().redis_url and time.monotonic() > beat + WAIT_BEAT_SECONDS
+            if not (self._is_open() or is_due):
                 continue
+            beat = time.monotonic()
             with suppress(*OUTAGE_ERRORS):
                 async with self:
                     self.waited_seconds = round(time.monotonic() - started)
@@ -126,7 +153,7 @@ class CreateState(SessionState):
     # The brief.
 
     @signed_in
-    async def enter(self, caller: Caller) -> None:
+    async def enter(self, caller: Caller) -> Any:
         """Fill the form as it was left, else as for the last video; open the video that the address names."""
         self.is_requesting = False  # may be left over from a server that was stopped
         await self._show_budget(caller)
@@ -141,11 +168,13 @@ class CreateState(SessionState):
             self.stage = ""
             if named:
                 await self._open(caller, named)
+        return CreateState.watch_wait if self.waiting_for else None
 
     @signed_in
-    async def resume(self) -> None:
-        """Enable the button again when the connection of the page is restored: its request may have been lost."""
+    async def resume(self) -> Any:
+        """When the connection of the page is restored: what it waits for may have been lost with a server."""
         self.is_requesting = False
+        return CreateState.watch_wait if self.waiting_for else None
 
     @signed_in
     async def save_brief(self, form: dict[str, Any]) -> None:

@@ -86,6 +86,13 @@ SOMETHING_WENT_WRONG = "Something went wrong"
 LINK_IS_DEAD = "This link no longer works"
 PAGE_NOT_FOUND = "Page not found"
 MISTYPED = "The address may be mistyped, or the page has been removed."
+SCRIPT_LOST = {
+    "script": "The server was interrupted, and the script was lost with it. Your brief is still here: write the script again.",
+    **dict.fromkeys(
+        ("hook", "body", "conclusion"),
+        "The server was interrupted, and the new text was lost with it. Press Rewrite to ask for it again.",
+    ),
+}
 REWRITTEN = {"hook": "Hook rewritten.", "body": "Body rewritten.", "conclusion": "Conclusion rewritten."}
 RETRY_NOTES = {
     "transfer": "Retry fetches the video again. It costs nothing.",
