@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import psycopg
 import pytest
@@ -27,6 +28,7 @@ def proxy(postgres_server: str) -> Iterator[FrozenProxy]:
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for never comes, so the tests need not wait as long as the product."""
     monkeypatch.setattr(postgres.BoundedConnection, "answer_seconds", SHORT)
+    monkeypatch.setattr(postgres.QueueConnection, "answer_seconds", SHORT)
     monkeypatch.setattr(postgres, "PING_SECONDS", SHORT)
     monkeypatch.setattr(postgres, "OPTIONS", postgres.OPTIONS | {"connect_timeout": 2})
 
@@ -95,6 +97,25 @@ def test_the_queue_ends_its_waits_too_and_works_again(
         huey.pending_count()
     proxy.abandon()
     assert huey.pending_count() == 0
+
+
+def test_one_half_open_connection_of_the_queue_is_enough_to_replace_those_of_all_threads(
+    configure: Configure, shared_postgres: str, proxy: FrozenProxy
+) -> None:
+    configure(QUEUE_URL=through(proxy, shared_postgres).replace("+psycopg", ""))
+    huey, together = worker.queue().huey, Barrier(3)
+    huey.storage.flush_queue()
+
+    def count(_: int) -> int:
+        together.wait()  # so that each thread has a connection of its own
+        return int(huey.pending_count())
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(count, range(3))) == [0] * 3
+        proxy.abandon()
+        with pytest.raises(psycopg.OperationalError, match="not answered"):
+            huey.pending_count()
+        assert list(threads.map(count, range(3))) == [0] * 3
 
 
 def test_the_servers_own_limits_end_a_statement_first(engine: Engine) -> None:

@@ -1,8 +1,10 @@
 """What is particular to PostgreSQL: connections in which every wait ends, indexes for searches, the queue's tables."""
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -16,6 +18,7 @@ from videovault import logs
 CONNECT_SECONDS = 5
 # For one statement. The server ends it first, since an error leaves the connection usable.
 STATEMENT_SECONDS, ANSWER_SECONDS = 18.0, 20.0
+QUEUE_ANSWER_SECONDS = 4.0  # its statements touch one row
 LOCK_SECONDS = 15.0
 LONG_STATEMENT_SECONDS = 3600.0  # of migrations
 PING_SECONDS = 2.0
@@ -47,6 +50,9 @@ QUEUE_LOCK_SECONDS = 60
 log = logs.get(__name__)
 
 
+C = TypeVar("C", bound="BoundedConnection")
+
+
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed if the server does not answer a statement within ``answer_seconds``.
 
@@ -64,6 +70,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             self.close()
+            self._note_half_open()
             message = f"the server has not answered within {self.answer_seconds:.0f} seconds"
             raise psycopg.OperationalError(message) from error
 
@@ -75,6 +82,9 @@ class BoundedConnection(psycopg.Connection[Any]):
             yield
         finally:
             self.answer_seconds = before
+
+    def _note_half_open(self) -> None:
+        """Called when the server has not answered."""
 
     def lift_time_limit(self) -> None:
         """Allow long statements until the connection is closed. Not within a transaction."""
@@ -88,11 +98,44 @@ class BoundedConnection(psycopg.Connection[Any]):
         self.set_autocommit(before)
 
 
+class QueueConnection(BoundedConnection):
+    """One of the queue's, of which each thread has its own. Once one of them was half-open, all older ones count as closed.
+
+    Otherwise each thread would find that out by itself, whenever it is first used again.
+    """
+
+    answer_seconds = QUEUE_ANSWER_SECONDS
+    _half_open_at: ClassVar[float] = -math.inf
+    _opened_at = math.inf  # until it is open
+
+    def _note_half_open(self) -> None:
+        QueueConnection._half_open_at = time.monotonic()
+
+    @property
+    def closed(self) -> bool:
+        return super().closed or self._opened_at < QueueConnection._half_open_at
+
+    def close(self) -> None:
+        self._opened_at = math.inf
+        super().close()
+
+
+def connect_queue(dsn: str) -> QueueConnection:
+    """As ``connect``."""
+    connection = _connect(QueueConnection, dsn, {})
+    connection._opened_at = time.monotonic()  # noqa: SLF001 - in this module
+    return connection
+
+
 def connect(dsn: str = "", **options: Any) -> BoundedConnection:
     """Connect; what ``dsn`` or ``options`` name replaces OPTIONS. Raises psycopg.OperationalError."""
+    return _connect(BoundedConnection, dsn, options)
+
+
+def _connect(kind: type[C], dsn: str, options: dict[str, Any]) -> C:
     given = {name for name, value in conninfo_to_dict(dsn, **options).items() if value is not None}
     defaults: dict[str, Any] = {name: value for name, value in OPTIONS.items() if name not in given}
-    connection = BoundedConnection.connect(dsn, **defaults, **options)
+    connection = kind.connect(dsn, **defaults, **options)
     try:
         connection._set(SERVER_OPTIONS)  # noqa: SLF001 - in this module
     except BaseException:

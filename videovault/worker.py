@@ -44,7 +44,7 @@ STOP_SECONDS = 15.0  # for transfers
 RECORD_SECONDS = 5.0  # to record the response of a generator
 QUEUE_PAUSE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 2.0
-REDIS_SECONDS = 5.0  # huey waits for a task a second at a time
+REDIS_SECONDS = 3.0  # huey waits for a task a second at a time
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # By the scheme of QUEUE_URL, DATABASE_URL and REDIS_URL.
 CLIENTS = {
@@ -299,7 +299,9 @@ def _open(dsn: str) -> "Huey":
         return RedisHuey(NAME, connection_pool=pool, results=False)
     from videovault import postgres
 
-    queue = PostgresHuey(NAME, connection=partial(postgres.connect, dsn), results=False, create_tables=False)
+    queue = PostgresHuey(
+        NAME, connection=partial(postgres.connect_queue, dsn), results=False, create_tables=False
+    )
     postgres.create_queue_tables(dsn, queue.storage.ddl)
     return queue
 
