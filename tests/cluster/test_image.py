@@ -20,6 +20,7 @@ import pytest
 from tests.support.app import ROOT, free_port
 from tests.support.dockerfile import copy_context, stages
 from tests.support.installation import s3_in_memory
+from tests.support.services import example_for_nginx
 from tests.support.waiting import HANG_SECONDS, eventually
 
 pytestmark = [
@@ -232,15 +233,7 @@ def healthy(image: Image, role: str, **settings: str) -> bool:
 @contextmanager
 def nginx(folder: Path, port: int, upstreams: list[int]) -> Iterator[None]:
     """deploy/nginx.conf, without TLS, on these ports."""
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
-    servers = " ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=5s;" for each in upstreams)
-    text = text.replace("server 127.0.0.1:3000 max_fails=1 fail_timeout=5s;", servers)
-    plain = text[text.index("    listen 443") :]
-    text = text[: text.index("server {\n    listen 80")] + "server {\n" + plain
-    text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
-    text = text.replace("listen [::]:443 ssl http2;", "")
-    text = "\n".join(line for line in text.splitlines() if not line.strip().startswith("ssl_certificate"))
-    (folder / "videovault.conf").write_text(text)
+    (folder / "videovault.conf").write_text(example_for_nginx(str(port), map(str, upstreams)))
     main = folder / "nginx.conf"
     main.write_text(
         f"daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; events {{}}\n"

@@ -2,13 +2,20 @@
 
 import re
 import shutil
+import socket
 import subprocess
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
+import httpx
 import pytest
 
 from tests.support.app import ROOT, free_port
 from tests.support.certificates import CERTIFICATE, certificates
+from tests.support.services import configure_nginx, nginx_in
 from videovault.__main__ import COMMANDS
 from videovault.api.middleware.body_limit import MAX_BODY_BYTES
 from videovault.config import Settings
@@ -90,6 +97,46 @@ def test_nginx_accepts_the_example(tmp_path: Path) -> None:
     )
     done = run("nginx", "-t", "-q", "-p", str(tmp_path), "-c", str(main))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+class DyingReplica(BaseHTTPRequestHandler):
+    """Reads a request and hangs up, as a replica does that is killed."""
+
+    received: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.received.append(self.command)
+        self.close_connection = True
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+
+@needs_nginx
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1)])
+def test_nginx_sends_no_post_to_a_second_replica(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, times: int
+) -> None:
+    monkeypatch.setattr(DyingReplica, "received", [])
+    url = f"http://127.0.0.1:{free_port()}"
+    proxy = nginx_in(tmp_path, url)
+    with ExitStack() as stack:
+        replicas = [ThreadingHTTPServer(("127.0.0.1", 0), DyingReplica) for _ in range(2)]
+        for replica in replicas:
+            stack.callback(replica.server_close)
+            stack.callback(replica.shutdown)
+            Thread(target=replica.serve_forever, daemon=True).start()
+        configure_nginx(proxy, url, [str(replica.server_port) for replica in replicas])
+        proxy.ready = lambda: accepts(url)
+        stack.callback(proxy.close)
+        proxy.start()
+        assert httpx.request(method, f"{url}/api/any").status_code == 502
+    assert DyingReplica.received == [method] * times
+
+
+def accepts(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
 
 
 @needs_caddy

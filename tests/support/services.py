@@ -15,10 +15,11 @@ import httpx
 import psycopg
 import redis
 
-from tests.support.app import free_port
+from tests.support.app import ROOT, free_port
 from tests.support.part import Part
 from tests.support.postgres import ACCOUNT, server_programs
 
+EXAMPLE_SERVER = "server 127.0.0.1:3000 max_fails=1 fail_timeout=2s;"
 NGINX = """
 daemon off;
 worker_processes 1;
@@ -33,30 +34,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-    upstream replicas {{ {servers} }}
-    server {{
-        listen 127.0.0.1:{port};
-        listen [::1]:{port};
-        client_max_body_size 20m;
-        location /assets/ {{  # during an upgrade, only one of the replicas has the files of a page
-            proxy_pass http://replicas;
-            proxy_set_header Host $http_host;
-            proxy_next_upstream error timeout http_404;
-            proxy_connect_timeout 2s;
-        }}
-        location / {{
-            proxy_pass http://replicas;
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
-            proxy_connect_timeout 2s;
-            proxy_read_timeout 700s;
-        }}
-    }}
+    {example}
 }}
 """
 
@@ -168,14 +146,22 @@ def nginx_in(folder: Path, url: str) -> Part:
 
 
 def configure_nginx(nginx: Part, url: str, ports: Iterable[str]) -> None:
-    """Round robin over replicas on these ports."""
-    text = NGINX.format(
-        folder=nginx.root,
-        port=url.rpartition(":")[2],
-        user="user root;" if os.geteuid() == 0 else "",
-        servers=" ".join(f"server 127.0.0.1:{port} fail_timeout=2s;" for port in ports),
-    )
-    (nginx.root / "nginx.conf").write_text(text)
+    """Round robin over replicas on these ports, as deploy/nginx.conf says."""
+    user = "user root;" if os.geteuid() == 0 else ""
+    example = example_for_nginx(url.rpartition(":")[2], ports)
+    (nginx.root / "nginx.conf").write_text(NGINX.format(folder=nginx.root, user=user, example=example))
+
+
+def example_for_nginx(port: str, upstreams: Iterable[str]) -> str:
+    """deploy/nginx.conf without TLS, on these ports of this machine."""
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert EXAMPLE_SERVER in text
+    text = text.replace(EXAMPLE_SERVER, " ".join(EXAMPLE_SERVER.replace("3000", each) for each in upstreams))
+    plain = text[text.index("    listen 443") :]
+    text = text[: text.index("server {\n    listen 80")] + "server {\n" + plain
+    text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
+    text = text.replace("listen [::]:443 ssl http2;", f"listen [::1]:{port};")
+    return "\n".join(line for line in text.splitlines() if not line.strip().startswith("ssl_certificate"))
 
 
 def answers(url: str) -> bool:
