@@ -4,14 +4,17 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.journeys.conftest import Visitor, register
 from tests.journeys.playback import LOADED, PLAYING, assert_link_is_renewed, wait_until
 from tests.support.app import RunningApp
+from tests.support.geometry import hidden_focus_stops
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
-from tests.support.seeding import seed
-from videovault.models import Status
+from tests.support.scenes import PHONE, ZOOMED
+from tests.support.seeding import database_of, seed
+from videovault.db import transaction
+from videovault.models import Event, Status
 
 pytestmark = pytest.mark.journey
 PAGE = 24
@@ -56,6 +59,22 @@ def test_filter_search_and_order_are_in_the_address(app: RunningApp, page: Page)
     page.get_by_role("button", name="Show more").scroll_into_view_if_needed()
     expect(cards(page)).to_have_count(50)
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [PHONE, ZOOMED], ids=["phone", "zoomed"])
+def test_notices_do_not_cover_the_focus(app: RunningApp, page: Page, size: ViewportSize) -> None:
+    email = f"notified-{size['width']}@example.com"
+    register(page, email)
+    titles = [f"A rather long title of film number {number}" for number in range(6)]
+    made = seed(app, email, [{"title": title} for title in titles])
+    page.set_viewport_size(size)
+    page.goto("/gallery")
+    expect(cards(page)).to_have_count(len(made))
+    with database_of(app), transaction() as session:
+        for video_id in made[:3]:
+            session.add(Event(kind="status", video_id=video_id, detail={"to": Status.READY}))
+    expect(page.locator(".notices > .notice")).to_have_count(3)
+    assert hidden_focus_stops(page) == []
 
 
 def test_video_is_played_and_renamed_by_keyboard(app: RunningApp, visitor: Visitor, long_mp4: bytes) -> None:

@@ -64,7 +64,7 @@ def offline(page: Page, showcase: Showcase) -> None:
     for socket in sockets:
         socket.close()
     page.clock.fast_forward(SOCKET_TIMEOUT_MS)
-    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    expect(page.get_by_text("Connection lost.").filter(visible=True)).to_have_count(1)
 
 
 def pressed(button: str) -> PagePath:

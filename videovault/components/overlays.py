@@ -40,6 +40,7 @@ def dialog(
             icon_button(wording.CLOSE, "close", on_click=on_dismiss),
             class_name="dialog-head",
         ),
+        connection_notice(),
         notices(),
         *children,
         open=is_open,
