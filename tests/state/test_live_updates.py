@@ -25,6 +25,7 @@ from videovault.state.live_updates import (
     IDLE_SECONDS,
     MAX_SHOWN_NOTICES,
     OPENING,
+    PROGRESS_VAR,
     ChangeFeed,
     ProgressState,
     UserUpdates,
@@ -135,6 +136,24 @@ def test_new_subscriber_does_not_wait_for_the_next_query() -> None:
     run(scenario())
 
 
+def test_something_new_cuts_the_pause_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_updates, "LOOK_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        source = Source(ada=1)
+
+        async def newest() -> int:
+            return source.values["ada"]
+
+        feed = ChangeFeed(source.query, lambda _found: LONG, 0, newest)
+        assert await feed.next_value("ada", None, LONG) == 1
+        source.values["ada"] = 2
+        assert await feed.next_value("ada", 1, LONG) == 2
+        assert len(source.queries) == 2
+
+    run(scenario())
+
+
 def test_polling_stops_without_subscribers() -> None:
     source = Source(ada=1)
 
@@ -181,8 +200,17 @@ def generating(ada: Person) -> str:
         return video.id
 
 
+def progress(tab: Tab) -> dict[str, VideoProgress]:
+    """What the page was sent last."""
+    sent = [
+        delta.get(ProgressState.get_full_name(), {})
+        for delta in tab.server.received.deltas.get(tab.token, [])
+    ]
+    return next((state[PROGRESS_VAR] for state in reversed(sent) if PROGRESS_VAR in state), {})
+
+
 def shown(tab: Tab, video_id: str) -> VideoProgress:
-    return tab.sees(ProgressState).progress.get(video_id, VideoProgress())
+    return progress(tab).get(video_id, VideoProgress())
 
 
 def change(video_id: str, **values: Any) -> None:
@@ -191,6 +219,7 @@ def change(video_id: str, **values: Any) -> None:
         assert video
         for name, value in values.items():
             setattr(video, name, value)
+        video.updated_at = utcnow()
 
 
 def finish(video_id: str, **values: Any) -> None:
@@ -215,16 +244,16 @@ def test_result_reaches_gallery_and_modal(tab: Tab, generating: str) -> None:
     tab.send(GalleryState, "load")
     tab.send(CreateState, "open", video_id=generating)
     tab.start(ProgressState, "watch")
-    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
+    tab.wait_until(lambda: generating in progress(tab))
     finish(generating, size=3_700_000)
-    tab.wait_until(lambda: tab.sees(ProgressState).progress == {})
+    tab.wait_until(lambda: progress(tab) == {})
     tab.wait_until(lambda: tab.sees(CreateState).stage == "ready")
     tab.wait_until(lambda: tab.sees(GalleryState).cards[0].status == "ready")
 
 
 def test_loop_ends_with_the_session(tab: Tab, ada: Person, generating: str) -> None:
     tab.start(ProgressState, "watch")
-    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
+    tab.wait_until(lambda: generating in progress(tab))
     accounts.logout(ada.token)
     tab.wait_until(lambda: tab.sent_to == "/login?next=%2Fgallery&done=ended")
 
@@ -233,7 +262,7 @@ def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:
     for _ in range(3):
         tab.start(ProgressState, "watch")
     tab.send(SessionState, "clear_messages")  # once it is done, all three have begun
-    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
+    tab.wait_until(lambda: generating in progress(tab))
     name = f"{ProgressState.get_full_name()}.watch"
 
     def loops() -> int:
@@ -245,7 +274,7 @@ def test_second_loop_in_a_tab_ends_the_first(tab: Tab, generating: str) -> None:
 def test_change_in_another_tab_updates_the_card(tab: Tab, ada: Person, generating: str) -> None:
     tab.send(GalleryState, "load")
     tab.start(ProgressState, "watch")
-    tab.wait_until(lambda: generating in tab.sees(ProgressState).progress)
+    tab.wait_until(lambda: generating in progress(tab))
     gallery.rename(ada.caller, generating, "Rolls")
     tab.wait_until(lambda: tab.sees(GalleryState).cards[0].title == "Rolls")
 

@@ -187,5 +187,5 @@ def test_every_page_that_follows_changes_says_what_runs_when_it_is_connected_aga
 
 
 def test_the_loop_of_a_page_ends_with_its_tab(ada: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_tabs, "_is_open", lambda token: token != ada.token)
+    monkeypatch.setattr(open_tabs, "_socket_of", lambda token: "" if token == ada.token else "any")
     ada.send(ProgressState, "watch")  # returns when the loop has ended

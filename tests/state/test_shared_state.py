@@ -15,7 +15,7 @@ from tests.support.installation import Configure
 from tests.support.waiting import HANG_SECONDS
 from videovault.gateways import redis_connection
 from videovault.state import shared_state
-from videovault.state.shared_state import SharedTokens
+from videovault.state.shared_state import SharedStates, SharedTokens
 
 TAB = "a-tab"
 Scenario = Callable[[], Awaitable[None]]
@@ -133,6 +133,50 @@ def test_a_frozen_redis_ends_calls_and_a_subscription_survives_it(
             await client.aclose()
 
     run(scenario)
+
+
+def test_a_lock_that_a_frozen_redis_gives_too_late_is_released_after_the_outage(
+    configure: Configure, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_options, "SECONDS", 0.2)
+
+    async def scenario() -> None:
+        with frozen_proxy(("127.0.0.1", urlsplit(redis_url).port or 0)) as proxy:
+            configure(REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
+            states = shared_state.shared_states(lock_expiration=60_000)
+            token = BaseStateToken(ident=TAB, cls=rx.State)
+            key = states._lock_key(token)
+            assert await states.redis.get(key) is None
+            proxy.freeze()
+            with pytest.raises(RedisTimeoutError):
+                await states.modify_state(token).__aenter__()
+            proxy.thaw()
+            await _given(states, key)  # the call arrives after all
+            await states.release_unanswered()
+            async with states._lock(token):
+                pass
+            await states.close()
+
+    run(scenario)
+
+
+def test_a_lock_whose_first_answer_was_late_is_held() -> None:
+    async def scenario() -> None:
+        states = shared_state.shared_states()
+        key = states._lock_key(BaseStateToken(ident=TAB, cls=rx.State))
+        assert await states._try_get_lock(key, b"mine")
+        assert await states._try_get_lock(key, b"mine")
+        assert not await states._try_get_lock(key, b"another's")
+        await states.redis.delete(key)
+        await states.close()
+
+    run(scenario)
+
+
+async def _given(states: SharedStates, key: bytes) -> None:
+    if not await states.redis.get(key):
+        await asyncio.sleep(0.01)
+        await _given(states, key)
 
 
 async def _next_message(subscription: shared_state.PatientPubSub) -> object:

@@ -20,7 +20,7 @@ from videovault.services.core.views import PublicStatus
 from videovault.services.generation import polling, webhook_log
 from videovault.services.maintenance import repair
 from videovault.services.transfer import lease, playable_copy, scheduler
-from videovault.services.videos import gallery
+from videovault.services.videos import gallery, live_updates
 from videovault.services.videos.gallery import GalleryQuery, Sort
 
 Act = Callable[[], object]
@@ -41,7 +41,7 @@ def lists(
         **dict(_users(admin)),
         **dict(_logs(admin)),
         "statistics": partial(statistics.stats, admin),
-        "live updates": partial(gallery.read_updates, [admin.user_id]),
+        "live updates": partial(live_updates.read_updates, [admin.user_id]),
         "quota": partial(_remaining, admin),
     }
 

@@ -1,12 +1,15 @@
 """Live updates of open pages: one query per interval serves every tab in this process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from reflex_base.constants.state import FIELD_MARKER
+from reflex_base.event.context import EventContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from videovault import logs
@@ -14,20 +17,22 @@ from videovault.clock import utcnow
 from videovault.logs import OncePerInterval
 from videovault.services.core.access import Caller
 from videovault.services.core.views import NoticeView
-from videovault.services.videos import gallery
+from videovault.services.videos import live_updates
 from videovault.state import wording
 from videovault.state.background import run_in_db_pool
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
 from videovault.state.outages import OUTAGE_ERRORS, is_outage_error, monitor
-from videovault.state.session import SESSION_SECONDS, SessionState, signed_in
+from videovault.state.session import SESSION_SECONDS, SessionState, open_tabs, signed_in
 from videovault.state.view_models import VideoNotice, VideoProgress
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.2  # after the end of an outage
 FAILURE_LOG_SECONDS = 60.0
 BUSY_SECONDS, IDLE_SECONDS = 0.4, 1.0  # between queries, with and without videos in progress
+LOOK_SECONDS = 0.08  # between two looks whether there is something to query
 MAX_SHOWN_NOTICES = 3
+PROGRESS_VAR = f"progress{FIELD_MARKER}"
 MAX_REMEMBERED_NOTICES = 200
 # The feed may already have been running for the user when this tab was opened.
 OPENING = timedelta(seconds=2)
@@ -39,7 +44,8 @@ _failures = OncePerInterval(FAILURE_LOG_SECONDS)
 class ChangeFeed(Generic[T]):
     """Queries for all subscribers at once, only while there are any, and wakes those whose value has changed.
 
-    Users that ``query`` leaves out have ``default``; ``pause`` gives the seconds until the next query.
+    Users that ``query`` leaves out have ``default``; ``pause`` gives the seconds until the next query, which is cut short
+    when ``newest`` gives something else than before: it costs much less than a query.
     """
 
     def __init__(
@@ -47,8 +53,9 @@ class ChangeFeed(Generic[T]):
         query: Callable[[Collection[str]], Awaitable[Mapping[str, T]]],
         pause: Callable[[Mapping[str, T]], float],
         default: T,
+        newest: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
-        self._query, self._pause, self._default = query, pause, default
+        self._query, self._pause, self._default, self._newest = query, pause, default, newest
         self._waiting: dict[str, set[asyncio.Future[T]]] = {}
         self._latest: dict[str, T] = {}
         self._polling: asyncio.Task[None] | None = None
@@ -89,13 +96,31 @@ class ChangeFeed(Generic[T]):
         try:
             while self._waiting:
                 self._new_subscriber.clear()
-                pause = await self._poll_once()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._new_subscriber.wait()
+                before = await self._look()
+                await self._wait(await self._poll_once(), before)
                 self._drop_unsubscribed()
         finally:
             self._latest = {}
+
+    async def _wait(self, seconds: float, before: int) -> None:
+        """Until something is new, there is a new subscriber, or the time is over."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_SECONDS) if self._newest else left):
+                    await self._new_subscriber.wait()
+                    return
+            if await self._look() != before:
+                return
+
+    async def _look(self) -> int:
+        """Zero while the database is unavailable: the query reports that."""
+        if self._newest is None:
+            return 0
+        try:
+            return await self._newest()
+        except SQLAlchemyError:
+            return 0
 
     async def _poll_once(self) -> float:
         """Query and wake the subscribers concerned; the seconds until the next query."""
@@ -133,13 +158,20 @@ class UserUpdates:
     notices: Sequence[NoticeView] = ()
 
     @classmethod
-    def of(cls, found: gallery.UserUpdates) -> "UserUpdates":
+    def of(cls, found: live_updates.UserUpdates) -> "UserUpdates":
         progress = {video_id: VideoProgress.of(one) for video_id, one in found.progress.items()}
         return cls(progress, found.changes, found.notices)
 
 
+_reader = live_updates.UpdatesReader()
+
+
+async def _newest_change() -> int:
+    return await run_in_db_pool(live_updates.newest_change)
+
+
 async def _read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
-    found = await run_in_db_pool(gallery.read_updates, user_ids)
+    found = await run_in_db_pool(_reader.read, user_ids)
     return {user_id: UserUpdates.of(updates) for user_id, updates in found.items()}
 
 
@@ -147,7 +179,7 @@ def _pause(found: Mapping[str, UserUpdates]) -> float:
     return BUSY_SECONDS if any(updates.progress for updates in found.values()) else IDLE_SECONDS
 
 
-update_feed: ChangeFeed[UserUpdates] = ChangeFeed(_read_updates, _pause, UserUpdates())
+update_feed: ChangeFeed[UserUpdates] = ChangeFeed(_read_updates, _pause, UserUpdates(), _newest_change)
 
 
 async def notices_for(caller: Caller) -> Sequence[NoticeView]:
@@ -193,7 +225,11 @@ def _summary(unseen: Sequence[NoticeView]) -> VideoNotice:
 
 
 class ProgressState(SessionState):
-    """The progress of the user's videos, kept up to date by one loop per tab."""
+    """The progress of the user's videos, kept up to date by one loop per tab.
+
+    In the tab's state is the progress of when the loop began. What follows goes to the page only: with state in Redis, to
+    store each step would cost a lock and twenty times as much.
+    """
 
     progress: dict[str, VideoProgress] = {}
 
@@ -201,21 +237,34 @@ class ProgressState(SessionState):
     async def watch(self, caller: Caller) -> AsyncIterator[Any]:
         """Update progress and notices until the tab is closed or the session ends. For on_load only."""
         last: UserUpdates | None = None
-        outages = monitor.outages
-        while self._is_open():
+        token = self.router.session.client_token
+        socket = open_tabs.socket_of(token)  # another session of the tab has another one
+        while socket and open_tabs.socket_of(token) == socket:
             try:
                 updates = await update_feed.next_value(caller.user_id, last, SESSION_SECONDS)
-                if monitor.outages != outages:  # events may have been lost
-                    outages, last = monitor.outages, None
-                if last is None or updates.progress != last.progress:
+                if last is None:
                     async with self:
                         self.progress = dict(updates.progress)
-                if last is None or updates.changes - last.changes:
-                    yield [GalleryState.refresh, CreateState.refresh, VideoNoticesState.show_new]
+                is_new = last is None or updates.progress != last.progress
+                if is_new and open_tabs.socket_of(token) == socket:
+                    await _send_progress(updates.progress)
+                if events := _events(updates, last):
+                    yield events
                 last = updates
                 caller = await self._caller()
             except OUTAGE_ERRORS as error:
                 if not is_outage_error(error):
                     raise
-                await monitor.wait_for_end()
-                last = None
+                await monitor.wait_for_end()  # what has changed meanwhile is still new then
+
+
+def _events(updates: UserUpdates, last: UserUpdates | None) -> list[Any]:
+    """What refreshes the page, if anything has happened."""
+    if last is not None and not updates.changes - last.changes:
+        return []
+    has_notices = last is None or updates.notices != last.notices
+    return [GalleryState.refresh, CreateState.refresh, *([VideoNoticesState.show_new] if has_notices else [])]
+
+
+async def _send_progress(progress: Mapping[str, VideoProgress]) -> None:
+    await EventContext.get().emit_delta({ProgressState.get_full_name(): {PROGRESS_VAR: dict(progress)}})

@@ -85,15 +85,20 @@ class PageEvents(EventNamespace):
 
     def has_open(self, token: str) -> bool:
         """Whether the tab's socket is in this process."""
+        return bool(self.socket_of(token))
+
+    def socket_of(self, token: str) -> str:
+        """The id of the tab's socket in this process; empty if it has none."""
         record = self._token_manager.token_to_socket.get(token)
-        return record is not None and record.instance_id == self._token_manager.instance_id
+        is_here = record is not None and record.instance_id == self._token_manager.instance_id
+        return record.sid if record is not None and is_here else ""
 
     async def report_outage(self, is_outage: bool) -> None:
         """Tell all pages directly, since events and state may need what is not available."""
         if is_outage:
             await self._show_outage(True)
             return
-        await shared_state.restore_notifications(self.app)
+        await shared_state.restore(self.app)
         update_feed.wake_all()
         await self._show_outage(False)
         failed = [*failed_tabs]
@@ -251,7 +256,7 @@ def install(app: App) -> None:
         raise RuntimeError("the app has no socket, so its pages would not work")
     shared_state.install(app)
     events = PageEvents(app.event_namespace.namespace, app)
-    open_tabs.use(events.has_open)
+    open_tabs.use(events.socket_of)
     probes: dict[str, outages.Probe] = {"database": outages.ask_database}
     if isinstance(app.state_manager, StateManagerRedis):
         probes["Redis"] = shared_state.ask(app.state_manager)

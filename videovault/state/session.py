@@ -52,14 +52,18 @@ class OpenTabs:
     """Which tabs are connected to this process. Every tab counts as open until a server says which ones are."""
 
     def __init__(self) -> None:
-        self._is_open: Callable[[str], bool] = lambda _token: True
+        self._socket_of: Callable[[str], str] = lambda _token: "any"
 
-    def use(self, is_open: Callable[[str], bool]) -> None:
-        self._is_open = is_open
+    def use(self, socket_of: Callable[[str], str]) -> None:
+        self._socket_of = socket_of
 
     def has(self, token: str) -> bool:
         """Whether the tab with this token of Reflex' is connected."""
-        return self._is_open(token)
+        return bool(self.socket_of(token))
+
+    def socket_of(self, token: str) -> str:
+        """Identifies the connection of the tab; empty if it has none. Signing in makes a new one."""
+        return self._socket_of(token)
 
 
 open_tabs = OpenTabs()

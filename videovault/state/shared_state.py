@@ -31,6 +31,8 @@ RECONNECT_SECONDS = 1.0
 READ_SECONDS = 5.0
 CANCEL_SECONDS = 0.5
 NO_TAB = ""
+MAX_UNANSWERED = 10_000
+RELEASE = """if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end"""
 
 
 class PatientPubSub(PubSub):
@@ -71,6 +73,31 @@ class BoundedRedis(Redis):
 
 class SharedStates(StateManagerRedis):
     """States whose locks end soon after the death of their holder, however long a handler takes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[no-untyped-call] # Reflex ships it without types
+        self._unanswered: dict[bytes, bytes] = {}  # the keys of locks by id, in the order of the calls
+
+    async def release_unanswered(self) -> None:
+        """Release the locks that were asked for in an outage: Redis gives them at its end, when nobody waits any more."""
+        unanswered, self._unanswered = self._unanswered, {}
+        pipeline = self.redis.pipeline(transaction=False)
+        for lock_id, lock_key in unanswered.items():
+            pipeline.eval(RELEASE, 1, lock_key, lock_id)
+        await pipeline.execute()
+        for lock_key in list(self._lock_waiters):  # what Redis said of releases meanwhile is lost
+            self._notify_next_waiter(lock_key)
+
+    async def _try_get_lock(self, lock_key: bytes, lock_id: bytes) -> bool:
+        try:
+            is_held = await super()._try_get_lock(lock_key, lock_id)
+            # The client asks twice: the first call may have been answered too late.
+            return bool(is_held) or await self.redis.get(lock_key) == lock_id
+        except OUTAGE_ERRORS:
+            self._unanswered[lock_id] = lock_key
+            if len(self._unanswered) > MAX_UNANSWERED:
+                del self._unanswered[next(iter(self._unanswered))]
+            raise
 
     @asynccontextmanager
     async def _lock(self, token: StateToken[Any], event_name: str | None = None) -> AsyncIterator[bytes]:
@@ -165,8 +192,10 @@ def ask(states: StateManagerRedis) -> Callable[[], Awaitable[Any]]:
     return ping
 
 
-async def restore_notifications(app: App) -> None:
-    """Ask Redis again to report released locks; it forgets that when it restarts."""
-    if isinstance(app.state_manager, StateManagerRedis):
+async def restore(app: App) -> None:
+    """After an outage: Redis forgets in a restart to report released locks, and may hold locks that nobody uses."""
+    states = app.state_manager
+    if isinstance(states, SharedStates):
         with suppress(RedisError):
-            await enable_keyspace_notifications(app.state_manager.redis)
+            await enable_keyspace_notifications(states.redis)
+            await states.release_unanswered()

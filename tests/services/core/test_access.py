@@ -169,7 +169,7 @@ SYSTEM = {
     "services/videos/gallery.py:statuses": "for the server's own waiting calls; shows no video",
     "services/videos/integrity.py:_note_tagged": "whether the video was deleted during the tagging",
     "services/videos/integrity.py:tag": "whether the key was replaced during the tagging",
-    "services/videos/gallery.py:_videos": "progress of all users' videos, grouped by owner",
+    "services/videos/live_updates.py:_read": "progress of all users' videos, grouped by owner",
     "services/videos/sidecar.py:_as_is": "reads the row for its sidecar",
     "services/videos/sidecar.py:_note_written": "marks the sidecar as written",
 }

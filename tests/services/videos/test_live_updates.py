@@ -1,12 +1,16 @@
 """Live updates for all open pages come from one query and contain only each user's own videos."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 
+from tests.support.database_outage import database_away
 from videovault.clock import utcnow
 from videovault.db import transaction
 from videovault.gateways.storage import Storage
@@ -14,8 +18,8 @@ from videovault.models import Event, Status, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.access import Caller
 from videovault.services.transfer import pipeline
-from videovault.services.videos import deletion, gallery
-from videovault.services.videos.gallery import UserUpdates
+from videovault.services.videos import deletion, gallery, live_updates
+from videovault.services.videos.live_updates import UpdatesReader, UserUpdates
 
 STORED: dict[str, Any] = {"size": 3_700_000, "format": "mp4", "duration": 20.0}
 FAILURE: dict[str, Any] = {"error_code": "SOURCE_FAILED", "error_message": "Gone."}
@@ -49,12 +53,12 @@ def end(video: Video, to: Status, **values: Any) -> None:
 
 
 def seen_by(caller: Caller) -> UserUpdates:
-    return gallery.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
+    return live_updates.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
 
 
 def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
     video, berts = storing(), storing("Rolls", bert)
-    found = gallery.read_updates([anna.user_id, bert.user_id])
+    found = live_updates.read_updates([anna.user_id, bert.user_id])
     assert found[anna.user_id].progress.keys() == {video.id}
     assert found[anna.user_id].progress[video.id].percent == 25
     assert found[bert.user_id].progress.keys() == {berts.id}
@@ -63,7 +67,71 @@ def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, b
 def test_only_users_with_open_pages_are_read(storing: Storing, anna: Caller, bert: Caller) -> None:
     end(storing(owner=bert), Status.READY, **STORED)
     storing("Rolls", bert)
-    assert gallery.read_updates([anna.user_id]) == {}
+    assert live_updates.read_updates([anna.user_id]) == {}
+
+
+@contextmanager
+def loaded_videos() -> Iterator[list[str]]:
+    """The ids of the rows that are read in the block."""
+    found: list[str] = []
+
+    def note(video: Video, *_more: Any) -> None:
+        found.append(video.id)
+
+    event.listen(Video, "load", note)
+    try:
+        yield found
+    finally:
+        event.remove(Video, "load", note)
+
+
+def test_a_reader_loads_only_what_has_changed(
+    storing: Storing, anna: Caller, bert: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = [storing(f"Film {number}") for number in range(5)]
+    monkeypatch.setattr(live_updates, "OVERLAP", timedelta(0))
+    reader = UpdatesReader()
+    assert len(reader.read([anna.user_id])[anna.user_id].progress) == 5
+    with transaction() as session:
+        assert lifecycle.update_if_unchanged(session, videos[2], bytes_done=3_000)
+    with loaded_videos() as loaded:
+        progress = reader.read([anna.user_id])[anna.user_id].progress
+    assert loaded == [videos[2].id]
+    assert (len(progress), progress[videos[2].id].percent) == (5, 75)
+    berts = storing("Rolls", bert)
+    with loaded_videos() as loaded:
+        assert berts.id in reader.read([anna.user_id, bert.user_id])[bert.user_id].progress
+    assert loaded == [berts.id]
+
+
+def test_a_reader_forgets_what_has_ended_or_is_gone(storing: Storing, anna: Caller, moto_s3: Storage) -> None:
+    del moto_s3
+    ended, deleted, going_on = storing("One"), storing("Two"), storing("Three")
+    reader = UpdatesReader()
+    reader.read([anna.user_id])
+    end(ended, Status.READY, **STORED)
+    deletion.delete(anna, deleted.id)
+    assert set(reader.read([anna.user_id])[anna.user_id].progress) == {going_on.id}
+    assert reader.read([]) == {}
+
+
+def test_what_happened_in_an_outage_is_a_change_after_it(storing: Storing, anna: Caller) -> None:
+    video, reader = storing(), UpdatesReader()
+    seen = reader.read([anna.user_id])[anna.user_id].changes
+    reader._read_at -= timedelta(minutes=2)  # when the outage began
+    with database_away(), pytest.raises(OperationalError):
+        reader.read([anna.user_id])
+    with transaction() as session:
+        session.add(Event(kind="renamed", video_id=video.id, at=utcnow() - timedelta(minutes=1)))
+    assert reader.read([anna.user_id])[anna.user_id].changes - seen
+    assert reader.read([anna.user_id])[anna.user_id].changes - seen, "for pages that look a little later"
+
+
+def test_an_event_is_a_newer_change(storing: Storing, anna: Caller) -> None:
+    video = storing()
+    before = live_updates.newest_change()
+    gallery.rename(anna, video.id, "Rolls")
+    assert live_updates.newest_change() > before
 
 
 def test_progress_alone_is_not_a_change_of_the_list(storing: Storing, anna: Caller) -> None:
@@ -125,7 +193,7 @@ def test_old_events_give_no_notice(storing: Storing, anna: Caller) -> None:
     end(video, Status.FAILED, **FAILURE)
     with transaction() as session:
         event = session.exec(select(Event).where(Event.video_id == video.id)).one()
-        event.at = utcnow() - gallery.RECENT - timedelta(seconds=1)
+        event.at = utcnow() - live_updates.RECENT - timedelta(seconds=1)
     assert seen_by(anna) == UserUpdates()
 
 

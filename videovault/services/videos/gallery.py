@@ -1,10 +1,8 @@
 """A user's videos: the gallery, one video, its presigned links, live updates, and the import from a link."""
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -27,8 +25,6 @@ from videovault.services.core.views import (
     PROCESSING,
     PUBLIC_STATUS,
     GalleryView,
-    NoticeView,
-    Progress,
     PublicStatus,
     StoredView,
     VideoView,
@@ -47,19 +43,6 @@ SORT_ORDERS: dict[str, tuple[Any, ...]] = {
 REORDERED = ("title", "size", "longest")
 PAGE_SIZE = 200
 LISTED_STATUSES = (*PROCESSING, Status.READY, Status.FAILED)
-# Rows become visible in a different order than they are created, and machines' clocks differ slightly.
-RECENT = timedelta(seconds=30)
-# Events that change nothing in a gallery.
-IGNORED_KINDS = {
-    "download",
-    "share_download",
-    "share_opened",
-    "shared",
-    "unshared",
-    "links",
-    "key_read",
-    "source_read",
-}
 
 
 @dataclass(frozen=True)
@@ -71,18 +54,6 @@ class GalleryQuery:
     sort: Sort = "newest"
     limit: int | None = None
     cursor: str = ""
-
-
-@dataclass(frozen=True)
-class UserUpdates:
-    """The progress of a user's videos, and recent events about any of them.
-
-    ``changes`` are the ids of recent events; a new id means that a list of the user's videos read before may be stale.
-    """
-
-    progress: Mapping[str, Progress] = field(default_factory=dict)
-    changes: frozenset[int] = frozenset()
-    notices: Sequence[NoticeView] = ()
 
 
 def list_videos(
@@ -297,29 +268,6 @@ def record_links(caller: Caller, owner_id: str, video_id: str | None = None) -> 
     audit.try_record_hourly("links", actor_id=caller.user_id, video_id=video_id, detail=detail)
 
 
-def read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
-    """The updates of these users, without those that have none: one query for all pages of a process.
-
-    There is no access check: the caller must show each user nothing but that user's own.
-    """
-    with reading() as session:
-        # Only the time in this query, or SQLite picks an index that matches half of the table.
-        recent = session.exec(select(Event).where(col(Event.at) > utcnow() - RECENT))
-        events = [event for event in recent if event.video_id and event.kind not in IGNORED_KINDS]
-        videos = _videos(session, user_ids, {event.video_id or "" for event in events})
-    notices = lifecycle.notices_by_owner(events, videos)
-    progress: dict[str, dict[str, Progress]] = defaultdict(dict)
-    for video in videos.values():
-        if video.status in PROCESSING:
-            progress[video.owner_id][video.id] = Progress.of(video)
-    changes = _changes(events, videos)
-    return {
-        user_id: UserUpdates(progress[user_id], frozenset(changes[user_id]), notices.get(user_id, ()))
-        for user_id in user_ids
-        if user_id in progress or user_id in changes
-    }
-
-
 def _ready(session: Session, caller: Caller, video_id: str) -> Video:
     row = open_video(session, caller, video_id, "read").row
     if row.status != Status.READY:
@@ -416,20 +364,3 @@ def _queue(session: Session, owner_id: str, caller: Caller, url: str, title: str
     session.add(Event(kind="store_requested", actor_id=caller.user_id, video_id=video.id))
     session.flush()
     return video
-
-
-def _videos(session: Session, owner_ids: Collection[str], video_ids: Collection[str]) -> dict[str, Video]:
-    in_work = col(Video.status).in_(PROCESSING) & col(Video.owner_id).in_(owner_ids)
-    wanted = select(Video).where(or_(in_work, col(Video.id).in_(video_ids)) if video_ids else in_work)
-    return {video.id: video for video in session.exec(wanted)}
-
-
-def _changes(events: Sequence[Event], videos: Mapping[str, Video]) -> dict[str, set[int]]:
-    """Event ids by owner; for a deleted video the owner is in the detail of its last event."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for event in events:
-        video = videos.get(event.video_id or "")
-        owner = video.owner_id if video else event.detail.get("ownerId")
-        if owner:
-            found[owner].add(event.id or 0)
-    return found
