@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from benchmarks import results
-from benchmarks.process_usage import memory_of, serving_process
+from benchmarks.process_usage import cpu_seconds, memory_of, serving_process
 from benchmarks.results import Check, Section
 from benchmarks.websocket_tab import Tab
 from tests.support.app import RunningApp, running_app
@@ -110,10 +110,10 @@ async def _wait_until_loaded(tabs: Sequence[Tab]) -> float:
 async def _load(pid: int, tabs: Sequence[Tab]) -> tuple[float, float]:
     """The process's CPU usage in % of one core, and the messages per second in total."""
     await asyncio.sleep(SETTLE_SECONDS)
-    used, sent, started = _cpu_seconds(pid), sum(tab.messages for tab in tabs), time.monotonic()
+    used, sent, started = cpu_seconds(pid), sum(tab.messages for tab in tabs), time.monotonic()
     await asyncio.sleep(SECONDS)
     took = time.monotonic() - started
-    return (_cpu_seconds(pid) - used) / took * 100, (sum(tab.messages for tab in tabs) - sent) / took
+    return (cpu_seconds(pid) - used) / took * 100, (sum(tab.messages for tab in tabs) - sent) / took
 
 
 async def _update_delay(app: RunningApp, videos: Sequence[str], tabs: Sequence[Tab]) -> float:
@@ -159,12 +159,6 @@ def _store(app: RunningApp, token: str, email: str, link: str) -> None:
         headers={"Authorization": f"Bearer {token}", "Prefer": "respond-async"},
         timeout=30,
     ).raise_for_status()
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of the process so far."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import CloseConnection, Event, Ping, Request, TextMessage
 
 HELLO = "reflex___state____state.hydrate_and_load"
+DISMISS = "reflex___state____state.videovault___state___session____session_state.dismiss"
 HYDRATED = '"is_hydrated_rx_state_":true'
+LOAD_AGAIN = '"_remove_session_storage"'  # after it, a page of Reflex asks for its state
 CHUNK = 65536
 
 
@@ -24,6 +26,8 @@ class Tab:
     path: str
     messages: int = 0
     is_loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: BaseException | None = None
+    _trips: int = 0
     _awaited: dict[str, asyncio.Future[float]] = field(default_factory=dict)
 
     def expect(self, text: str) -> asyncio.Future[float]:
@@ -31,8 +35,28 @@ class Tab:
         self._awaited[text] = asyncio.get_running_loop().create_future()
         return self._awaited[text]
 
+    async def round_trip(self) -> float:
+        """The seconds until an event that changes the tab's state has been answered."""
+        self._trips += 1
+        mark = f"trip={self._trips}-"
+        answered, began = self.expect(mark), time.monotonic()
+        self._send_event(DISMISS, f"{self.path}?{mark}")
+        return await answered - began
+
+    def check_open(self) -> None:
+        """Raises what has closed the socket."""
+        if self._closed is not None:
+            raise self._closed
+
     async def run(self) -> None:
         """Open the page and receive until cancelled. Raises ConnectionError when the server closes the socket."""
+        try:
+            await self._receive()
+        except Exception as error:
+            self._closed = error
+            raise
+
+    async def _receive(self) -> None:
         address = urlsplit(self.url)
         self._socket, self._text = WSConnection(ConnectionType.CLIENT), ""
         reader, self._writer = await asyncio.open_connection(address.hostname, address.port)
@@ -69,9 +93,18 @@ class Tab:
         elif text.startswith("42/_event,"):
             self.messages += 1
             for awaited in [awaited for awaited in self._awaited if awaited in text]:
-                self._awaited.pop(awaited).set_result(time.monotonic())
+                found = self._awaited.pop(awaited)
+                if not found.done():  # given up
+                    found.set_result(time.monotonic())
             if HYDRATED in text:
                 self.is_loaded.set()
+            if LOAD_AGAIN in text:
+                self._send_event(HELLO, self.path)
+
+    def _send_event(self, name: str, address: str) -> None:
+        router = {"pathname": self.path, "asPath": address, "query": {}}
+        event = {"name": name, "payload": {}, "router_data": router}
+        self._send(TextMessage(data=f"42/_event,{json.dumps(['event', event])}"))
 
     def _send(self, event: Event) -> None:
         self._writer.write(self._socket.send(event))
