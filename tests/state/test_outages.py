@@ -1,6 +1,7 @@
 """The monitor of outages, and what pages do in one and after it."""
 
 import asyncio
+import itertools
 from collections.abc import Coroutine
 from typing import Any
 
@@ -184,6 +185,16 @@ def test_every_page_that_follows_changes_says_what_runs_when_it_is_connected_aga
     following = [page for page in PAGES if ProgressState.watch in page.on_load]
     assert len(following) >= 8
     assert all(page.on_reconnect and page.on_reconnect[-1] is ProgressState.watch for page in following)
+
+
+def test_the_loop_of_a_page_ends_with_its_connection(ada: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user who signs in at the tab has another one, and sees nothing of what the first one's loop sends."""
+    ada.send(SessionState, "clear_messages")
+    ada.server.received.deltas.clear()
+    numbers = itertools.count(1)
+    monkeypatch.setattr(open_tabs, "_socket_of", lambda _token: f"socket {next(numbers)}")
+    ada.send(ProgressState, "watch")  # returns when the loop has ended
+    assert ProgressState.get_full_name() not in ada.received
 
 
 def test_the_loop_of_a_page_ends_with_its_tab(ada: Tab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,8 +227,8 @@ def _summary(unseen: Sequence[NoticeView]) -> VideoNotice:
 class ProgressState(SessionState):
     """The progress of the user's videos, kept up to date by one loop per tab.
 
-    In the tab's state is the progress of when the loop began. What follows goes to the page only: with state in Redis, to
-    store each step would cost a lock and twenty times as much.
+    In the tab's state is the progress of when the loop began. What follows goes to the page only: with state in Redis,
+    each step would cost a lock, a read and a write.
     """
 
     progress: dict[str, VideoProgress] = {}
