@@ -138,7 +138,7 @@ def test_a_frozen_redis_ends_calls_and_a_subscription_survives_it(
 def test_a_lock_that_a_frozen_redis_gives_too_late_is_released_after_the_outage(
     configure: Configure, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_connection, "SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "ANSWER_SECONDS", 0.2)
 
     async def scenario() -> None:
         with frozen_proxy(("127.0.0.1", urlsplit(redis_url).port or 0)) as proxy:
