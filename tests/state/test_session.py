@@ -20,7 +20,7 @@ from videovault.state.admin.videos import AdminVideosState
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
 from videovault.state.live_updates import ProgressState
-from videovault.state.session import SessionState
+from videovault.state.session import SessionState, login_path
 
 AWAY = timedelta(days=13)
 BRIEF = {"topic": "Adas secret plans", "avatar": "Sofia"}
@@ -226,3 +226,12 @@ def test_loop_stays_with_its_session(tab: Tab, ada: Person, person: Callable[[st
     accounts.logout(ada.token)
     ended(tab)
     assert tab.sent_to == ""
+
+
+def test_the_login_page_leads_back_also_when_asked_for_while_the_browser_goes_there() -> None:
+    assert (
+        login_path("/create/", "next=%2Fgallery%2F%3Fq%3Dbread&done=ended")
+        == "/login?next=%2Fgallery%2F%3Fq%3Dbread"
+    )
+    assert login_path("/create/", "next=%2F%2Fevil.example") == "/login?next=%2Fcreate%2F"
+    assert login_path("/gallery/", "q=bread") == "/login?next=%2Fgallery%2F%3Fq%3Dbread"

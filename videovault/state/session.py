@@ -5,7 +5,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, overload
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 from uuid import uuid4
 
 import reflex as rx
@@ -23,6 +23,7 @@ from videovault.config import settings
 from videovault.db import is_unavailable
 from videovault.errors import DatabaseUnavailable, InvalidInput, NotSignedIn, VideoVaultError
 from videovault.logs import OncePerInterval
+from videovault.security import local_path
 from videovault.services.accounts import sessions
 from videovault.services.core import client_ip
 from videovault.services.core.access import Caller
@@ -238,9 +239,14 @@ async def caller_of(token: str) -> Caller | None:
 
 
 def login_path(path: str, query: str = "", *, was_signed_in: bool = False) -> str:
-    """The login page that leads back to this address, and says so if a session has ended."""
+    """The login page that leads back to this address, and says so if a session has ended.
+
+    While a browser is being redirected there, Reflex sends the old path with the new query: its ``next`` is kept.
+    """
     ended = {"done": "ended"} if was_signed_in else {}
-    return "/login?" + urlencode({"next": f"{path}?{query}" if query else path, **ended})
+    here = f"{path}?{query}" if query else path
+    named = parse_qs(query).get("next")
+    return "/login?" + urlencode({"next": local_path(named[0], path) if named else here, **ended})
 
 
 def storage_key(owner: str, name: str) -> str:

@@ -19,7 +19,6 @@ from videovault.config import settings
 from videovault.db import reading, transaction
 from videovault.errors import QuotaExceeded
 from videovault.formatting import format_size
-from videovault.gateways.storage import MARGIN_BYTES, check_s3_disk_space
 from videovault.models import Counter, Status, User, Video
 from videovault.services.core import lifecycle
 from videovault.services.core.views import PUBLIC_STATUS, PublicStatus
@@ -156,7 +155,7 @@ class SpaceReservation:
     def begin(self, total: int | None) -> None:
         """Reserve ``total`` bytes, or a first step if the length is unknown. Raises QuotaExceeded, DiskFull."""
         with self._lock:
-            check_s3_disk_space(total or STEP_BYTES)
+            _check_s3_disk_space(total or STEP_BYTES)
             self._next_check = STEP_BYTES
             if total is None:
                 self._reserved = reserve(self._video, STEP_BYTES, least=1)
@@ -171,8 +170,16 @@ class SpaceReservation:
             if bytes_done > self._reserved:
                 self._reserved = reserve(self._video, bytes_done + STEP_BYTES, least=bytes_done)
             if bytes_done >= self._next_check:
-                check_s3_disk_space(0)
+                _check_s3_disk_space(0)
                 self._next_check = bytes_done + STEP_BYTES
+
+
+def _check_s3_disk_space(needed: int) -> None:
+    from videovault.gateways.storage import (
+        check_s3_disk_space,
+    )  # imports the S3 client, which counting does not need
+
+    check_s3_disk_space(needed)
 
 
 def temporary_file() -> BinaryIO:
@@ -187,6 +194,8 @@ def free_spool_bytes(written: int = 0) -> int:
 
     With the embedded S3 it is on the same disk twice.
     """
+    from videovault.gateways.storage import MARGIN_BYTES
+
     free = shutil.disk_usage(settings().data_dir).free - MARGIN_BYTES
     return (free - written) // 2 if settings().uses_embedded_s3 else free
 
