@@ -2,10 +2,14 @@
 
 from hashlib import sha256
 
+from videovault import logs
 from videovault.config import settings
 from videovault.gateways import source, storage
 from videovault.services.transfer.engine import Target, Transfer
 from videovault.services.transfer.standalone import FileUploadJournal
+
+# As in a worker: unconfigured, structlog would write each debug line.
+logs.configure(settings().log_format, settings().log_level, settings().secrets)
 
 
 class NoCancellation:
