@@ -1,6 +1,7 @@
 """Subranges and part buffers: no byte is lost or read twice, however often a subrange is split."""
 
 import zlib
+from queue import Queue
 from threading import Thread
 from types import SimpleNamespace
 
@@ -298,3 +299,29 @@ def test_subranges_are_claimed_in_order_and_one_given_back_comes_first() -> None
     assert one.end == two.start
     buffers.give_back(one)
     assert buffers.claim(nothing, OTHER) is one
+
+
+def test_uploaders_end_once_the_last_part_is_stored() -> None:
+    buffers = new_buffers(PART)
+    subranges = [buffers.claim(nothing, FIRST) for _ in range(4)]
+    taken: Queue[PartBuffer | None] = Queue()
+    for _ in range(3):
+        Thread(target=lambda: taken.put(buffers.take_full()), daemon=True).start()
+    for subrange in subranges:
+        assert subrange
+        subrange.advance(subrange.next_view(PART))
+        buffers.give_back(subrange)
+    full = taken.get(timeout=10)
+    assert full
+    assert taken.empty()
+    buffers.mark_stored(full)
+    assert [taken.get(timeout=10) for _ in range(2)] == [None, None]
+
+
+def test_every_uploader_learns_of_a_failure() -> None:
+    buffers = new_buffers(PART)
+    taken: Queue[PartBuffer | None] = Queue()
+    for _ in range(3):
+        Thread(target=lambda: taken.put(buffers.take_full()), daemon=True).start()
+    buffers.fail(Stopped())
+    assert [taken.get(timeout=10) for _ in range(3)] == [None, None, None]

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from threading import Condition
+from threading import Condition, RLock
 
 from videovault.services.transfer.engine.types import PartLayout, combine_crc32, crc32
 
@@ -149,7 +149,10 @@ class PartBuffers:
         self.reader_waited = False  # for space, since this was last reset
         self._layout = layout
         self._missing = missing
-        self._changed = Condition()
+        self._lock = RLock()
+        # Two conditions, since each wake-up costs several system calls: uploaders do not wait for subranges.
+        self._claimable = Condition(self._lock)
+        self._uploadable = Condition(self._lock)
         self._started = 0
         self._open: dict[int, PartBuffer] = {}
         self._free: list[bytearray] = []
@@ -167,22 +170,22 @@ class PartBuffers:
 
     def reserve(self, until: int) -> None:
         """Leave what starts before ``until`` to the first reader, whose stream continues there."""
-        with self._changed:
+        with self._lock:
             self._reserved = until
-            self._changed.notify_all()
+            self._claimable.notify_all()
 
     def claim(self, check: Callable[[], object], reader: Reader) -> Subrange | None:
         """The next subrange to read; waits for space, or for another reader to fail. None when all has been read.
 
         Raises the transfer's failure, and what ``check`` raises.
         """
-        with self._changed:
+        with self._lock:
             while self._is_unread():
                 self._raise_failure()
                 if subrange := self._take(reader) or self._split_slow(reader):
                     return self._assign(subrange)
                 self.reader_waited |= self._next_number is not None
-                self._changed.wait(WAIT_SECONDS)
+                self._claimable.wait(WAIT_SECONDS)
                 check()
             return None
 
@@ -191,13 +194,13 @@ class PartBuffers:
 
         None near the end, where nothing should wait for a busy reader.
         """
-        with self._changed:
+        with self._lock:
             subrange = None if self._next_number is None else self._take(reader)
             return subrange and self._assign(subrange)
 
     def is_unclaimed(self, position: int) -> bool:
         """Whether what starts at ``position`` can still be claimed."""
-        with self._changed:
+        with self._lock:
             starts_part = self._next_number is not None and self._layout.start(self._next_number) == position
             return starts_part or any(each.position == position for each in self._unclaimed)
 
@@ -206,38 +209,38 @@ class PartBuffers:
 
         Raises as ``claim`` does.
         """
-        with self._changed:
+        with self._lock:
             while self._is_unread():
                 self._raise_failure()
                 if is_needed():
                     return True
-                self._changed.wait(WAIT_SECONDS)
+                self._claimable.wait(WAIT_SECONDS)
                 check()
             return False
 
     def start_reading(self, subrange: Subrange) -> None:
         """See Subrange.start_reading."""
-        with self._changed:
+        with self._lock:
             subrange.start_reading()
 
     def next_view(self, subrange: Subrange, max_bytes: int) -> memoryview:
         """See Subrange.next_view; it cannot be split meanwhile."""
-        with self._changed:
+        with self._lock:
             return subrange.next_view(max_bytes)
 
     def give_back(self, subrange: Subrange) -> None:
         """Its reader has stopped; what is left of it can be claimed again."""
-        with self._changed:
+        with self._lock:
             self._claimed.remove(subrange)
             if subrange.left:
                 self._unclaimed.append(subrange)
             else:
                 self._finish(subrange)
-            self._changed.notify_all()
+            self._claimable.notify_all()
 
     def end_source(self, subrange: Subrange) -> None:
         """The source, of unknown length, ended in this subrange."""
-        with self._changed:
+        with self._lock:
             self._claimed.remove(subrange)
             self._unclaimed.clear()
             self._next_number = None
@@ -246,39 +249,41 @@ class PartBuffers:
                 self._pass_on(part)
             else:
                 del self._open[part.sequence]
-            self._changed.notify_all()
+            self._notify_all()
 
     def take_full(self) -> PartBuffer | None:
         """The next part to upload; waits for one. None when no more will come."""
-        with self._changed:
+        with self._lock:
             while not self._failure:
                 if self._full:
                     oldest = min(self._full, key=lambda part: part.sequence)  # the one that blocks the window
                     self._full.remove(oldest)
                     return oldest
-                if self._next_number is None and not self._open:
+                if self._is_uploaded():
                     return None
-                self._changed.wait()
+                self._uploadable.wait()
             return None
 
     def is_only_part(self, part: PartBuffer) -> bool:
         """Whether this part is the whole object."""
-        with self._changed:
+        with self._lock:
             return part.number == 1 and self._next_number is None and len(self._open) == 1
 
     def mark_stored(self, part: PartBuffer) -> None:
         """S3 has it: its memory is free."""
-        with self._changed:
+        with self._lock:
             del self._open[part.sequence]
             buffer = part.release_buffer()
             if len(self._free) + len(self._open) < self.window:
                 self._free.append(buffer)
-            self._changed.notify_all()
+            self._claimable.notify_all()
+            if self._is_uploaded():
+                self._uploadable.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._failure = self._failure or error
-            self._changed.notify_all()
+            self._notify_all()
 
     def close(self) -> None:
         """Release all memory; no thread may use the buffers any more."""
@@ -287,18 +292,26 @@ class PartBuffers:
             part.release_buffer()
 
     def set_window(self, window: int) -> None:
-        with self._changed:
+        with self._lock:
             self.window = min(window, self._max_window)
             del self._free[max(0, self.window - len(self._open)) :]
-            self._changed.notify_all()
+            self._claimable.notify_all()
 
     def raise_failure(self) -> None:
-        with self._changed:
+        with self._lock:
             self._raise_failure()
 
     def _raise_failure(self) -> None:
         if self._failure:
             raise self._failure
+
+    def _notify_all(self) -> None:
+        self._claimable.notify_all()
+        self._uploadable.notify_all()
+
+    def _is_uploaded(self) -> bool:
+        """Whether S3 has everything."""
+        return self._next_number is None and not self._open
 
     def _is_unread(self) -> bool:
         """Whether anything is still to be read, or being read."""
@@ -364,6 +377,7 @@ class PartBuffers:
     def _pass_on(self, part: PartBuffer) -> None:
         part.length = sum(each.filled for each in part.subranges)
         self._full.append(part)
+        self._uploadable.notify()
 
 
 def set_malloc_threshold() -> None:
