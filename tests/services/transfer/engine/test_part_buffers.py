@@ -1,6 +1,7 @@
 """Subranges and part buffers: no byte is lost or read twice, however often a subrange is split."""
 
 import zlib
+from dataclasses import replace
 from queue import Queue
 from threading import Thread
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from tests.services.transfer.engine.conftest import Stopped
 from tests.support.misbehaving_server import MIB, payload
 from videovault.services.transfer.engine import part_buffers as subrange_module
 from videovault.services.transfer.engine.part_buffers import (
+    LATENCIES_TO_SPLIT,
+    MIN_SPLIT_SECONDS,
     SILENT_SECONDS,
     SLOW_SECONDS,
     SPLIT_GRACE_SECONDS,
@@ -299,6 +302,43 @@ def test_subranges_are_claimed_in_order_and_one_given_back_comes_first() -> None
     assert one.end == two.start
     buffers.give_back(one)
     assert buffers.claim(nothing, OTHER) is one
+
+
+def test_at_the_end_an_idle_reader_takes_half_of_what_takes_longest(clock: list[float]) -> None:
+    buffers = new_buffers(PART)
+    claimed = [buffers.claim(nothing, FIRST) for _ in range(4)]
+    for subrange, count in zip(claimed, (MIB, MIB // 2, MIB // 2, MIB), strict=True):
+        assert subrange
+        subrange.advance(subrange.next_view(count))
+    clock[0] += MIN_SPLIT_SECONDS
+    idle = Reader(is_first=False, rate=1.0, latency=MIN_SPLIT_SECONDS / LATENCIES_TO_SPLIT)
+    for unsuited in (replace(idle, is_cold=True), replace(idle, latency=1.0)):
+        with pytest.raises(Stopped):
+            buffers.claim(stop, unsuited)
+    taken = buffers.claim(nothing, idle)
+    slowest = claimed[1]
+    assert taken
+    assert slowest
+    assert taken.end == PART // 2
+    assert taken.start == slowest.end == slowest.position + (PART // 4 - MIB // 2) // 2
+    for subrange in (*claimed, taken):
+        assert subrange
+        subrange.advance(subrange.next_view(PART))
+        buffers.give_back(subrange)
+    full = buffers.take_full()
+    assert full
+    assert full.crc32 == zlib.crc32(bytes(PART))
+
+
+def test_while_there_is_more_to_claim_nothing_is_split(clock: list[float]) -> None:
+    buffers = new_buffers(2 * PART)
+    first = buffers.claim(nothing, FIRST)
+    assert first
+    first.advance(first.next_view(MIB))
+    clock[0] += 10 * MIN_SPLIT_SECONDS
+    other = buffers.claim(nothing, Reader(is_first=False, rate=1.0, latency=0.0))
+    assert other
+    assert (first.end, other.start) == (PART // 4, PART // 4)
 
 
 def test_uploaders_end_once_the_last_part_is_stored() -> None:

@@ -18,6 +18,9 @@ SLOW_SECONDS = 0.2  # before this, no subrange is split
 SILENT_SECONDS = 1.0  # the same for a subrange of which nothing has arrived
 SPLIT_GRACE_SECONDS = 0.5  # for a reader to finish its current read after a split
 MIN_SPLIT_BYTES = 256 * 1024
+# A reader that has nothing else to do takes half of what takes longer than this, at the end of the transfer.
+MIN_SPLIT_SECONDS = 0.03
+LATENCIES_TO_SPLIT = 4
 SUBRANGES_PER_PART = 4  # several readers fill one part, so eight of them need no more memory than two parts
 WAIT_SECONDS = 0.25
 _M_MMAP_THRESHOLD = -3  # malloc.h
@@ -99,9 +102,9 @@ class Subrange:
         self.crc32 = crc32(view, self.crc32)
         self.filled += len(view)
 
-    def split(self) -> "Subrange":
-        """Its end, for another reader; the view being filled stays with the current one."""
-        at = self.view_end
+    def split(self, *, kept: int = 0) -> "Subrange":
+        """Its end, for another reader; the view being filled and ``kept`` bytes more stay with the current one."""
+        at = self.view_end + kept
         rest = Subrange(at, self.end - at, self.part)
         self.length, self.split_at = at - self.start, time.monotonic()
         self.part.subranges.insert(self.part.subranges.index(self) + 1, rest)
@@ -113,6 +116,11 @@ class Subrange:
         if self.end - self.view_end < MIN_SPLIT_BYTES or elapsed < (SLOW_SECONDS if got else SILENT_SECONDS):
             return False
         return got / elapsed < rate / 2
+
+    def seconds_left(self, now: float) -> float:
+        """How long its reader needs for what another could take over; 0 if that is little, or unknown."""
+        left, got = self.end - self.view_end, self.filled - self.filled_at_start
+        return left * (now - self.started_at) / got if got and left >= 2 * MIN_SPLIT_BYTES else 0.0
 
     def should_stop(self, now: float) -> bool:
         """Whether its reader must stop: the rest was split off, and the time to finish the current read is over."""
@@ -130,13 +138,14 @@ def slowest_subrange(subranges: Iterable[Subrange], rate: float) -> Subrange | N
 class Reader:
     """The reader that claims. ``position`` is the next byte of its open stream, ``rate`` its latest bytes per second.
 
-    ``is_cold``: it has to open a connection first.
+    ``is_cold``: it has to open a connection first; ``latency``: seconds until the source answers its request.
     """
 
     is_first: bool
     position: int | None = None
     is_cold: bool = False
     rate: float = 0.0
+    latency: float = float("inf")
 
 
 class PartBuffers:
@@ -182,7 +191,7 @@ class PartBuffers:
         with self._lock:
             while self._is_unread():
                 self._raise_failure()
-                if subrange := self._take(reader) or self._split_slow(reader):
+                if subrange := self._take(reader) or self._split_slow(reader) or self._split_last(reader):
                     return self._assign(subrange)
                 self.reader_waited |= self._next_number is not None
                 self._claimable.wait(WAIT_SECONDS)
@@ -333,6 +342,16 @@ class PartBuffers:
         """The rest of a slow subrange, for a reader that would have to wait for it otherwise."""
         slow = slowest_subrange(self._claimed, reader.rate)
         return slow and slow.split()
+
+    def _split_last(self, reader: Reader) -> Subrange | None:
+        """Half of what takes longest, once all is claimed: so all readers end at about the same time."""
+        if self._next_number is not None or self._unclaimed or reader.is_cold or not self._claimed:
+            return None
+        now = time.monotonic()
+        last = max(self._claimed, key=lambda each: each.seconds_left(now))
+        if last.seconds_left(now) < max(MIN_SPLIT_SECONDS, LATENCIES_TO_SPLIT * reader.latency):
+            return None
+        return last.split(kept=(last.end - last.view_end) // 2)
 
     def _take(self, reader: Reader) -> Subrange | None:
         while True:

@@ -86,9 +86,9 @@ class RangeReader:
                 return None
         position = self._stream.position if self._stream else None
         cold = self._stream is None and not self._pool.has_one_reader()
-        return self._buffers.claim(
-            self._pool.heartbeat, Reader(self._is_first, position, is_cold=cold, rate=self._rate)
-        )
+        latency = self._pool.session.latency
+        reader = Reader(self._is_first, position, is_cold=cold, rate=self._rate, latency=latency)
+        return self._buffers.claim(self._pool.heartbeat, reader)
 
     def _has_reached_others(self) -> bool:
         """Whether the first stream, which continues to the source's end, has reached what others read."""
