@@ -13,7 +13,7 @@ from videovault.gateways.source_response import SourceInfo
 from videovault.gateways.ssrf import StopCheck
 from videovault.gateways.transport import PipelinedRequest
 
-PROGRESS_SECONDS = 0.5
+PROGRESS_SECONDS = 0.05
 
 Pull = Callable[[memoryview], int | None]
 """See ResponseBody.pull."""
@@ -74,9 +74,9 @@ class SourceStream:
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Read the next bytes into ``buffer``: how many, and 0 only at the proven end.
 
-        Returns when the buffer is full, or after half a second with what has arrived, so that progress can be
-        reported. Raises SourceError and its kinds (after the bytes that arrived before the failure),
-        SourceCancelled after ``close``, and what the ``heartbeat`` of Source.open raises.
+        Returns when the buffer is full, or after 50 ms with what has arrived, so that its rate is known early.
+        Raises SourceError and its kinds (after the bytes that arrived before the failure), SourceCancelled
+        after ``close``, and what the ``heartbeat`` of Source.open raises.
         """
         view = memoryview(buffer)
         filled = self._replay(view)

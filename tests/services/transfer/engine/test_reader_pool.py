@@ -2,12 +2,19 @@
 
 from dataclasses import replace
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
 from tests.services.transfer.engine.conftest import Control, Engine, Stopped
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour, payload
-from videovault.services.transfer.engine.reader_pool import MAX_SAMPLES, ConcurrencyController, Meter
+from videovault.services.transfer.engine import reader_pool
+from videovault.services.transfer.engine.reader_pool import (
+    EARLY_SAMPLE_SECONDS,
+    MAX_SAMPLES,
+    ConcurrencyController,
+    Meter,
+)
 
 pytestmark = pytest.mark.thorough
 
@@ -109,3 +116,25 @@ def test_a_fast_source_keeps_its_one_connection() -> None:
     controller = ConcurrencyController(Meter())
     controller._decide(900e6, 900e6)
     assert controller.wanted == 1
+
+
+def after(controller: ConcurrencyController, now: list[float], seconds: float, rate: float) -> int:
+    """How many readers are wanted after ``seconds`` more at this rate."""
+    now[0] += seconds
+    return controller.readers_wanted(int(rate * seconds), waited=False, latency=0.001)
+
+
+@pytest.mark.parametrize(
+    ("rates", "wanted"),
+    [((20e6, 60e6), [3, 8]), ((20e6, 30e6), [3, 3]), ((100e6, 300e6), [1, 1])],
+)
+def test_a_clear_case_is_decided_early(
+    rates: tuple[float, float], wanted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(reader_pool, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    controller = ConcurrencyController(Meter())
+    after(controller, now, 0.004, 1e9)  # what arrived while the connection started does not count
+    first = after(controller, now, EARLY_SAMPLE_SECONDS * 1.01, rates[0])
+    after(controller, now, 0.004, rates[1])
+    assert [first, after(controller, now, EARLY_SAMPLE_SECONDS * 1.01, rates[1])] == wanted

@@ -142,7 +142,8 @@ class RangeReader:
         stream = self._stream
         if stream is None or not stream.continues_at(subrange.position):
             stream = self._open(subrange)
-        max_bytes = READ_BYTES if self._pool.has_one_reader() else self._shared_read_bytes()
+        alone = self._pool.has_one_reader() and self._pool.fetched >= 2 * READ_BYTES
+        max_bytes = READ_BYTES if alone else self._shared_read_bytes()
         view = self._buffers.next_view(subrange, max_bytes)
         if not view:
             return 0  # another reader took it over meanwhile

@@ -16,6 +16,8 @@ MULTI_READER_WINDOW = 8
 FAST_BYTES_PER_SECOND = 150_000_000  # of the whole process: beyond it the connections are not the bottleneck
 FAST_FAR_BYTES_PER_SECOND = 80_000_000  # more connections over a long, full line only compete with each other
 SAMPLE_SECONDS = 0.12
+EARLY_SAMPLE_SECONDS = 0.05  # for a case that is clear already
+SLOW_BYTES_PER_SECOND = FAST_BYTES_PER_SECOND / 3
 READER_COUNTS = (1, 3, 8)
 # The gain over the previous step that a step needs to be kept, and that it needs for the next one to be tried.
 MIN_GAIN_TO_KEEP = {3: 1.2, 8: 1.1}
@@ -66,7 +68,7 @@ class ConcurrencyController:
         starting = now < self._step_started_at + self.start_seconds
         if starting or waited:  # while S3 is the bottleneck, the rate says nothing about the source
             self._start_sample(now, process_bytes)
-        elif not self._settled and now - self._since >= max(SAMPLE_SECONDS, 2 * self._latency):
+        elif not self._settled and self._is_sampled(now - self._since):
             seconds = now - self._since
             self._decide(self._bytes / seconds, (process_bytes - self._process_bytes) / seconds)
             self._start_sample(now, process_bytes)
@@ -86,8 +88,20 @@ class ConcurrencyController:
         """How long new connections take to reach their speed: connecting, the request, and TCP's slow start."""
         return 5 * self._latency
 
+    def _is_sampled(self, seconds: float) -> bool:
+        if seconds >= max(SAMPLE_SECONDS, 2 * self._latency):
+            return True
+        if seconds < EARLY_SAMPLE_SECONDS or self._is_far or self.wanted == READER_COUNTS[-1]:
+            return False
+        rate = self._bytes / seconds
+        return self.previous_rate * MIN_GAIN_TO_CONTINUE <= rate < self.wanted * SLOW_BYTES_PER_SECOND
+
+    @property
+    def _is_far(self) -> bool:
+        return self._latency >= HIGH_LATENCY_SECONDS
+
     def _decide(self, rate: float, process_rate: float) -> None:
-        far = self._latency >= HIGH_LATENCY_SECONDS
+        far = self._is_far
         self._samples += 1
         self._best = rate = max(rate, self._best)
         has_all_samples = self._samples >= MAX_SAMPLES
@@ -95,7 +109,7 @@ class ConcurrencyController:
         if self.wanted > 1 and rate < self.previous_rate * MIN_GAIN_TO_KEEP[self.wanted]:
             if has_all_samples:
                 self.settle(READER_COUNTS[step - 1])
-        elif far and not has_all_samples:
+        elif (far or rate < self.previous_rate * MIN_GAIN_TO_CONTINUE) and not has_all_samples:
             return
         elif self.wanted == READER_COUNTS[-1] or rate < self.previous_rate * MIN_GAIN_TO_CONTINUE:
             self.settle(self.wanted)
@@ -190,6 +204,10 @@ class ReaderPool:
         with self._lock:
             log.debug("a connection to the source is too slow beside the others")
             self._controller.settle(min(self._controller.wanted, max(1, self._running - 1)))
+
+    @property
+    def fetched(self) -> int:
+        return self._progress.fetched
 
     def has_one_reader(self) -> bool:
         return self._running <= 1
