@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import open_galleries, product_memory, results, start
+from benchmarks import open_galleries, product_memory, report, results, start
 from benchmarks.process_usage import RunFailed
 from benchmarks.results import Section
 from benchmarks.rounds import measure
@@ -38,7 +38,8 @@ def main() -> None:
     if chosen.quick:
         return
     if not chosen.only:
-        FILE.write_text(results.document(sections))
+        before = FILE.read_text() if FILE.exists() else ""
+        FILE.write_text(results.document([*sections, report.table_of(before)]))
     elif FILE.exists():
         FILE.write_text(results.with_sections(FILE.read_text(), sections))
     print(f"written: {FILE.name}")

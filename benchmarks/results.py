@@ -5,7 +5,7 @@ import re
 import shutil
 import ssl
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -76,10 +76,16 @@ def document(sections: Sequence[Section]) -> str:
 
 def with_sections(before: str, sections: Sequence[Section]) -> str:
     """RESULTS.md with these sections replaced, each with its date; new ones are appended."""
-    again = {section.letter: f"{section}- measured by itself on {now()}\n" for section in sections}
+    dated = {section.letter: f"{section}- measured by itself on {now()}\n" for section in sections}
+    return replaced(before, dated)
+
+
+def replaced(before: str, again: Mapping[str, str]) -> str:
+    """RESULTS.md with the sections of these letters replaced; new ones are appended."""
+    left = dict(again)
     parts = [part.rstrip() + "\n" for part in re.split(r"^(?=## \()", before, flags=re.MULTILINE)]
-    kept = [again.pop(part[4], part) if part.startswith("## (") else part for part in parts]
-    return "\n".join([*kept, *again.values()])
+    kept = [left.pop(part[4], part) if part.startswith("## (") else part for part in parts]
+    return "\n".join([*kept, *left.values()])
 
 
 def table(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from botocore.config import Config
 
+from benchmarks import report
 from benchmarks.process_usage import Usage
 from benchmarks.results import Section, checks, document, table, with_sections
 from benchmarks.rounds import Outcome
@@ -102,3 +103,27 @@ def test_a_new_measurement_replaces_its_section_only() -> None:
     assert with_sections(again, [Section("d", "title", "figures of d\n")]).index(
         "figures of d"
     ) > again.index("new")
+
+
+def test_programs_write_rows_and_sections_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, details = tmp_path / "RESULTS.md", tmp_path / "CLUSTER.md"
+    results.write_text(document([Section("a", "title", "figures of a\n")]))
+    monkeypatch.setattr(report, "RESULTS", results)
+    report.write_row("gallery", "9 / 20 ms", is_reached=True)
+    report.write_row("start", "4 s", is_reached=False)
+    report.write_row("gallery", "8 / 30 ms", is_reached=False)
+    written = results.read_text()
+    assert written.count("\n| ") == 1 + 1 + len(report.TARGETS)
+    assert "| 8 / 30 ms | **missed** |" in written
+    assert "| 4 s | **missed** |" in written
+    assert "9 / 20 ms" not in written
+    assert "figures of a" in written
+    assert str(report.table_of(written)) in written
+    for body in ("first", "second"):
+        report.write_section("Outages", body, file=details)
+        report.write_section("Kills", body, file=details)
+    headings = [line for line in details.read_text().splitlines() if line.startswith("## ")]
+    assert headings == ["## Outages", "## Kills"]
+    assert "first" not in details.read_text()
