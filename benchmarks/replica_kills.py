@@ -2,7 +2,7 @@
 
 Two replicas behind nginx share PostgreSQL and Redis. A real browser shows a gallery with an open dialog that holds typed
 text. The replicas are killed in turn, so that from the second kill on the page is on the one that dies. A page has recovered
-when it shows a video that was added after the kill.
+when it shows a video that was added after the kill. The figures of 30 kills are written into RESULTS.md.
 """
 
 import sys
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import httpx
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from benchmarks import report
 from tests.support.browser import FLAGS, system_chromium
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.product import PASSWORD
@@ -47,7 +48,11 @@ def main() -> int:
     kept = sum(kill.kept_state for kill in found)
     print(f"{len(found)} kills: p50 {times[len(times) // 2]:.2f} s, p95 {p95:.2f} s, max {times[-1]:.2f} s")
     print(f"state of the tab kept: {kept} of {len(found)}")
-    return int(p95 >= P95_SECONDS or times[-1] > MAX_SECONDS or kept < len(found))
+    is_reached = p95 < P95_SECONDS and times[-1] <= MAX_SECONDS and kept == len(found)
+    if kills >= KILLS:
+        measured = f"{p95:.1f} / {times[-1]:.1f} s, state of the tab kept {kept} of {len(found)} times"
+        report.write_row("replica-kills", measured, is_reached=is_reached)
+    return int(not is_reached)
 
 
 def measure(cluster: Cluster, kills: int) -> list[Kill]:
