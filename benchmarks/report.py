@@ -154,12 +154,12 @@ TARGETS = {
 }
 
 
-def write_row(name: str, measured: str, *, is_reached: bool) -> None:
+def write_row(name: str, measured: str, *, is_reached: bool, when: str = "") -> None:
     """Put a figure into the table in RESULTS.md."""
     target, document = TARGETS[name], RESULTS.read_text()
     rows = _rows(document)
     mark = "reached" if is_reached else "**missed**"
-    rows[name] = target.row(measured, mark, f"`{target.program}`, {now()}")
+    rows[name] = target.row(measured, mark, f"`{target.program}`, {when or now()}")
     RESULTS.write_text(replaced(document, {LETTER: str(_section(rows))}))
 
 
@@ -168,11 +168,13 @@ def table_of(document: str) -> Section:
     return _section(_rows(document))
 
 
-def write_section(title: str, body: str, *, file: Path = DETAILS) -> None:
-    """Replace a section of CLUSTER.md, or append it, with its circumstances."""
+def write_section(title: str, body: str, *, circumstances: str = "", file: Path | None = None) -> None:
+    """Replace a section of CLUSTER.md, or append it; its circumstances are those of now unless they are given."""
+    file = file or DETAILS
     one, five, _ = os.getloadavg()
     circumstances = (
-        f"{now()}, {machine()}, load {one:.1f} at the end and {five:.1f} in the last five minutes."
+        circumstances
+        or f"{now()}, {machine()}, load {one:.1f} at the end and {five:.1f} in the last five minutes."
     )
     section = f"## {title}\n\n{circumstances}\n\n{body.strip()}\n"
     _, *parts = re.split(r"^(?=## )", file.read_text() if file.exists() else "", flags=re.MULTILINE)

@@ -23,11 +23,6 @@ class Tally:
     slowest: float = 0.0
     problems: list[tuple[str, str]] = field(default_factory=list)
 
-    def figures(self) -> str:
-        """How many of each kind but the last."""
-        counted = Counter(kind for kind, _ in self.problems)
-        return ", ".join(str(counted[kind]) for kind in KINDS[:-1])
-
     def __str__(self) -> str:
         counted = Counter(kind for kind, _ in self.problems)
         return "\n".join(

@@ -1,13 +1,17 @@
-"""The alert rules, evaluated by Prometheus' own tool."""
+"""The alert rules, evaluated by Prometheus and by its own tool."""
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from benchmarks import alerts
+from tests.deploy.test_monitoring import ALERTS
 from tests.support.installation import ROOT
 
 pytestmark = pytest.mark.cluster
+SPEED = 20
 FOLDER = ROOT / "deploy" / "monitoring"
 
 
@@ -24,3 +28,9 @@ def promtool() -> str:
 def test_every_rule_is_valid_and_fires_when_it_should(promtool: str, command: list[str]) -> None:
     ran = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_rule_fires_during_a_fault_of_a_real_cluster_and_ends_after_it(tmp_path: Path) -> None:
+    """All durations of the rules are divided, so that it takes two minutes."""
+    found = alerts.run(tmp_path / "cluster", SPEED)
+    assert {firing.rule for firing in found} == ALERTS

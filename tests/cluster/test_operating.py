@@ -16,6 +16,7 @@ import pytest
 from tests.api.requests import GENERATE, SCRIPT
 from tests.support.app import free_port, running_app
 from tests.support.installation import Configure, migrate
+from tests.support.keys import ONE_KEY
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.people import PASSWORD
 from tests.support.redis import _wait_for as wait_for_redis
@@ -92,7 +93,13 @@ def test_a_worker_without_its_database_is_not_ready_until_it_is_back(
     with running_postgres() as database:
         url = database.environment["URL"].replace("postgresql:", "postgresql+psycopg:")
         migrate(url)
-        configure(DATABASE_URL=url, QUEUE_URL=redis_url, VIDEO_WEBHOOK_URL=NO_GENERATOR, WORKER_PORT=port)
+        configure(
+            DATABASE_URL=url,
+            QUEUE_URL=redis_url,
+            SECRET_KEY=ONE_KEY,
+            VIDEO_WEBHOOK_URL=NO_GENERATOR,
+            WORKER_PORT=port,
+        )
         with running_worker(tmp_path / "worker.log"):
             eventually(lambda: is_ready(port))
             database.stop()

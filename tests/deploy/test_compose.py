@@ -40,9 +40,6 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("check_jsonschema"), reason="check-jsonschema is not installed here"
-)
 def test_it_follows_the_compose_specification(compose: dict[str, Any]) -> None:
     found = importlib.util.find_spec("check_jsonschema")
     assert found
