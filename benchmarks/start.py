@@ -49,8 +49,7 @@ def measure_queues() -> str:
     for name, engine in (("SQLite", None), ("PostgreSQL", running_postgres), ("Redis", running_redis)):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="videovault-bench-")))
-            address = stack.enter_context(engine()) if engine else f"sqlite:///{folder / 'var' / 'queue.db'}"
-            url = f"{address}/postgres".replace("+psycopg", "") if name == "PostgreSQL" else address
+            url = stack.enter_context(engine()).url if engine else f"sqlite:///{folder / 'var' / 'queue.db'}"
             delays = _queue_delays(folder, url)
         hundredths = quantiles(delays, n=100)
         p50, p95 = hundredths[49] * 1000, hundredths[94] * 1000
@@ -201,7 +200,7 @@ def measure_memory() -> str:
         with running_app(folder / "var") as app:
             embedded = _idle_memory(app.process.pid)
         with running_postgres() as postgres, running_redis() as redis, running_app(folder / "store") as store:
-            settings = _external(store, f"{postgres}/postgres", redis)
+            settings = _external(store, postgres.url, redis.url)
             with running_app(folder / "replica", **settings, WORKERS="0") as app:
                 env = {**os.environ, **settings, "DATA_DIR": str(app.data_dir), "WORKERS": "4"}
                 with json_process("videovault", "worker", folder=folder, env=env) as worker:
@@ -229,8 +228,8 @@ def _external(store: RunningApp, database: str, redis: str) -> dict[str, str]:
 
     made = installation.load_or_create(store.data_dir)
     return {
-        "DATABASE_URL": database,
-        "QUEUE_URL": database.replace("+psycopg", ""),
+        "DATABASE_URL": database.replace("postgresql:", "postgresql+psycopg:"),
+        "QUEUE_URL": database,
         "REDIS_URL": redis,
         "AWS_S3_BUCKET_NAME": EMBEDDED_BUCKET,
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{made.s3_port}",

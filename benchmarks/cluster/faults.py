@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.cluster import Cluster
-from tests.support.link import Link
+from tests.support.frozen_proxy import FrozenProxy
 from tests.support.part import Part
 
 FREEZE_SECONDS = 25.0  # longer than a lease
@@ -28,9 +28,9 @@ class Fault:
 class Networks:
     """Between one worker, one replica and PostgreSQL, and between everything and its queue."""
 
-    worker: Link
-    replica: Link
-    queue: Link | None
+    worker: FrozenProxy
+    replica: FrozenProxy
+    queue: FrozenProxy | None
 
 
 def faults(cluster: Cluster, networks: Networks, second: Path, rounds: int, seed: int) -> Iterator[Fault]:
@@ -90,10 +90,12 @@ def _upgraded(part: Part, root: Path) -> Fault:
     return Fault(f"{part.name} is upgraded", begin, lambda: part.start(wait=False))
 
 
-def _frozen_network(name: str, link: Link, *, to_server: bool = True, to_client: bool = True) -> Fault:
+def _frozen_network(
+    name: str, proxy: FrozenProxy, *, to_server: bool = True, to_client: bool = True
+) -> Fault:
     return Fault(
         f"the network {name} is frozen for {FREEZE_SECONDS:.0f} s",
-        lambda: link.freeze(to_server=to_server, to_client=to_client),
-        link.thaw,
+        lambda: proxy.freeze(to_server=to_server, to_client=to_client),
+        proxy.thaw,
         FREEZE_SECONDS,
     )

@@ -18,8 +18,8 @@ import psycopg
 from benchmarks.cluster.faults import Fault, Networks, faults
 from benchmarks.cluster.outcome import Tally, problems
 from tests.support.cluster import Cluster, QueueKind, checkout, running_cluster
+from tests.support.frozen_proxy import frozen_proxy_for
 from tests.support.generator import Order
-from tests.support.link import Link
 from tests.support.media import grey_film
 from tests.support.misbehaving_server import ServerBehaviour
 from tests.support.product import Person, video_id_of
@@ -74,16 +74,17 @@ def _start(cluster: Cluster, plan: Plan, stack: ExitStack) -> Networks:
     database = cluster.settings["DATABASE_URL"]
     queue = None
     if plan.queue != "sqlite":
-        queue = stack.enter_context(Link(cluster.settings["QUEUE_URL"]))
-        cluster.settings["QUEUE_URL"] = queue.url
-    networks = Networks(stack.enter_context(Link(database)), stack.enter_context(Link(database)), queue)
+        queue, url = stack.enter_context(frozen_proxy_for(cluster.settings["QUEUE_URL"]))
+        cluster.settings["QUEUE_URL"] = url
+    worker, worker_url = stack.enter_context(frozen_proxy_for(database))
+    replica, replica_url = stack.enter_context(frozen_proxy_for(database))
     cluster.add_replica()
-    cluster.add_replica(DATABASE_URL=networks.replica.url)
+    cluster.add_replica(DATABASE_URL=replica_url)
     for _ in range(3):
         cluster.add_worker()
-    cluster.add_worker(DATABASE_URL=networks.worker.url)
+    cluster.add_worker(DATABASE_URL=worker_url)
     cluster.start()
-    return networks
+    return Networks(worker, replica, queue)
 
 
 @dataclass

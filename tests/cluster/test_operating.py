@@ -1,12 +1,6 @@
 """What an operator sees of real processes: probes, metrics, and one id in the log."""
 
 import json
-import shutil
-import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +13,9 @@ from tests.support.installation import Configure, migrate
 from tests.support.keys import ONE_KEY
 from tests.support.misbehaving_server import MIB, MisbehavingServer, ServerBehaviour
 from tests.support.people import PASSWORD
-from tests.support.redis import _wait_for as wait_for_redis
+from tests.support.postgres import running_postgres
+from tests.support.redis import running_redis
 from tests.support.scrape import OPENMETRICS, TOKEN, Samples, parse
-from tests.support.services import running_postgres
 from tests.support.waiting import HANG_SECONDS, eventually
 from tests.test_worker import running_worker, wait_for
 from videovault.models import Status
@@ -51,37 +45,19 @@ def lacks(port: int, part: str) -> bool:
     return list(readiness(port).get("checks", {})) == [part]
 
 
-@contextmanager
-def own_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The URL of a server that the test may freeze; skipped where Redis is not installed."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("Redis (redis-server) is not installed here")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        try:
-            wait_for_redis(port)
-            yield f"redis://127.0.0.1:{port}/0", server
-        finally:
-            server.kill()
-            server.wait()
-
-
 @pytest.mark.usefixtures("moto_s3")
 def test_a_worker_with_a_frozen_queue_is_not_ready_until_it_is_back(
     configure: Configure, tmp_path: Path
 ) -> None:
     port = free_port()
-    with own_redis() as (url, redis):
-        configure(QUEUE_URL=url, WORKER_PORT=port)
+    with running_redis() as redis:
+        configure(QUEUE_URL=redis.url, WORKER_PORT=port)
         with running_worker(tmp_path / "worker.log"):
             eventually(lambda: is_ready(port))
-            redis.send_signal(signal.SIGSTOP)
+            redis.freeze()
             eventually(lambda: lacks(port, "queue"))
             assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-            redis.send_signal(signal.SIGCONT)
+            redis.thaw()
             eventually(lambda: is_ready(port))
 
 
@@ -91,7 +67,7 @@ def test_a_worker_without_its_database_is_not_ready_until_it_is_back(
 ) -> None:
     port = free_port()
     with running_postgres() as database:
-        url = database.environment["URL"].replace("postgresql:", "postgresql+psycopg:")
+        url = database.url.replace("postgresql:", "postgresql+psycopg:")
         migrate(url)
         configure(
             DATABASE_URL=url,

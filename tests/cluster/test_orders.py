@@ -3,27 +3,23 @@
 Real processes: the app, workers, PostgreSQL and Redis.
 """
 
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
 import psycopg
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as NotThere
 
-from tests.support.app import free_port
 from tests.support.generator import Generator
 from tests.support.misbehaving_server import MIB, ServerBehaviour
+from tests.support.part import Part
 from tests.support.product import PASSWORD, PLAIN_WORKER, House, Person, Worker, video_id_of
-from tests.support.waiting import eventually
+from tests.support.redis import running_redis
 from tests.support.world import World, outside_world
 
 pytestmark = pytest.mark.cluster
@@ -40,48 +36,10 @@ def world(mp4: bytes, moto_server: str) -> Iterator[World]:
         yield world
 
 
-@dataclass
-class StoppableRedis:
-    """A Redis without persistence, on one port."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    _process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.skip("Redis (redis-server) is not installed here")
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
-        self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        with closing(Redis(port=self.port)) as client:
-            eventually(lambda: _answers(client), lambda: "redis-server does not answer")
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait()
-
-
-def _answers(client: "Redis") -> bool:
-    try:
-        return bool(client.ping())
-    except NotThere:
-        return False
-
-
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoppableRedis]:
-    server = StoppableRedis(tmp_path_factory.mktemp("redis"))
-    server.start()
-    try:
+def redis() -> Iterator[Part]:
+    with running_redis() as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +51,10 @@ def database_url(postgres_server: str) -> str:
 
 @pytest.fixture(scope="module")
 def house(
-    world: World, tmp_path_factory: pytest.TempPathFactory, database_url: str, redis: StoppableRedis
+    world: World, tmp_path_factory: pytest.TempPathFactory, database_url: str, redis: Part
 ) -> Iterator[House]:
     """The app on PostgreSQL and Redis, without a worker."""
-    limits = LIMITS | {"DATABASE_URL": database_url, "QUEUE_URL": redis.url}
+    limits = LIMITS | {"DATABASE_URL": database_url, "QUEUE_URL": f"{redis.url}/0"}
     house = House(world, tmp_path_factory.mktemp("house"), limits)
     house.start_app()
     try:
@@ -230,7 +188,7 @@ def test_a_second_signal_ends_a_worker_at_once(house: House, generator: Generato
 
 
 def test_calls_during_an_outage_of_the_queue_are_accepted_and_done_once_it_is_back(
-    house: House, generator: Generator, redis: StoppableRedis
+    house: House, generator: Generator, redis: Part
 ) -> None:
     generator.mode = "direct"
     person, before = house.new_person(), generator.renders.copy()

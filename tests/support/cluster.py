@@ -13,7 +13,7 @@ PostgreSQL, Redis, an S3, a generator and sources of videos; replicas and worker
         cluster.replicas[1].start()
         cluster.rows("SELECT status FROM videos")
 
-A ``Link`` in front of PostgreSQL, Redis or S3 is a network that can be frozen in each direction: pass its URL to
+A ``FrozenProxy`` in front of PostgreSQL, Redis or S3 is a network that can be frozen in each direction: pass its URL to
 ``add_replica`` or ``add_worker`` as a setting.
 """
 
@@ -35,15 +35,10 @@ from tests.support.app import ROOT, START_SECONDS, free_port
 from tests.support.keys import ONE_KEY
 from tests.support.media import grey_film
 from tests.support.part import LOG_END_CHARACTERS, Part, own_environment
+from tests.support.postgres import running_postgres
 from tests.support.product import PASSWORD, Person
-from tests.support.services import (
-    answers,
-    configure_nginx,
-    nginx_in,
-    running_postgres,
-    running_redis,
-    running_s3,
-)
+from tests.support.redis import running_redis
+from tests.support.services import answers, configure_nginx, nginx_in, running_s3
 from tests.support.waiting import HANG_SECONDS
 from tests.support.world import World, outside_world
 
@@ -170,14 +165,14 @@ def running_cluster(
 ) -> Iterator[Cluster]:
     """All of it, ready; ``settings`` are those of all replicas and workers. With 0 of both, the services alone."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(running_postgres())
-        redis_part = stack.enter_context(running_redis(folder / "redis"))
+        postgres = stack.enter_context(running_postgres(is_durable=True))
+        redis_part = stack.enter_context(running_redis(is_durable=True))
         s3 = stack.enter_context(running_s3(folder / "s3"))
-        world = stack.enter_context(outside_world(grey_film(), s3.environment["URL"], "videos"))
-        database = postgres.environment["URL"]
+        world = stack.enter_context(outside_world(grey_film(), s3.url, "videos"))
+        database = postgres.url
         queues = {
             "postgres": database,
-            "redis": f"{redis_part.environment['URL']}/1",
+            "redis": f"{redis_part.url}/1",
             "sqlite": f"sqlite:///{folder / 'queue.db'}",
         }
         url = f"http://localhost:{free_port()}"
@@ -185,7 +180,7 @@ def running_cluster(
             **world.settings,
             "DATABASE_URL": database.replace("postgresql:", "postgresql+psycopg:"),
             "QUEUE_URL": queues[queue],
-            "REDIS_URL": f"{redis_part.environment['URL']}/0",
+            "REDIS_URL": f"{redis_part.url}/0",
             "SECRET_KEY": ONE_KEY,
             "PUBLIC_URL": url,
             "SIGNUP": "open",

@@ -3,8 +3,8 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +87,11 @@ class Part:
         self.stop()
         self.start()
 
+    @property
+    def url(self) -> str:
+        """Where a service is reached."""
+        return self.environment["URL"]
+
     def close(self) -> None:
         """Kill it unless it has ended."""
         if self.is_running:
@@ -108,6 +113,16 @@ class Part:
 
     def _failure(self, what: str) -> str:
         return f"{self.name} {what}:\n{self.text()[-LOG_END_CHARACTERS:]}"
+
+
+@contextmanager
+def running(part: Part) -> Iterator[Part]:
+    """It is ready in the block, and killed at its end."""
+    try:
+        part.start()
+        yield part
+    finally:
+        part.close()
 
 
 def own_environment() -> dict[str, str]:

@@ -4,10 +4,11 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ from sqlmodel import SQLModel
 
 from tests.support.app import free_port
 from tests.support.installation import Configure, migrate
+from tests.support.part import Part, running
 from tests.support.waiting import HANG_SECONDS
 from videovault import db
 
@@ -27,19 +29,66 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a server, without a database; skipped where PostgreSQL is not installed."""
-    with running_postgres() as url:
-        yield url
+    with running_postgres() as server:
+        yield server.url.replace("postgresql:", "postgresql+psycopg:").removesuffix("/postgres")
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The address of a server of its own, without a database; skips the test where PostgreSQL is not installed."""
-    binaries = server_programs()
+def running_postgres(*, is_durable: bool = False) -> Iterator[Part]:
+    """A server of its own; its ``url`` names the database `postgres`. Skips the test where PostgreSQL is not installed.
+
+    Durable: what it has confirmed survives its kill.
+    """
+    programs, account = server_programs(), ACCOUNT if os.geteuid() == 0 else None  # it never runs as root
     # Not pytest's own folder: that one is closed to the account that the server runs under.
     folder = Path(tempfile.mkdtemp(prefix="videovault-postgres-"))
     try:
-        with _running(binaries, folder) as port:
-            yield f"postgresql+psycopg://{ACCOUNT}@127.0.0.1:{port}"
+        if account:
+            owner = pwd.getpwnam(account)
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        data, port = str(folder / "data"), free_port()
+        initdb = (
+            str(programs / "initdb"),
+            "-D",
+            data,
+            "-U",
+            ACCOUNT,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        )
+        subprocess.run(
+            initdb, cwd="/", user=account, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        options = {
+            "port": port,
+            "unix_socket_directories": folder,
+            "listen_addresses": "127.0.0.1",
+            "max_connections": 200,
+            "fsync": "on" if is_durable else "off",
+        }
+        command = (
+            str(programs / "postgres"),
+            "-D",
+            data,
+            *(f"--{name}={value}" for name, value in options.items()),
+        )
+        url = f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
+        with running(
+            Part(
+                "postgres",
+                command,
+                folder,
+                folder / "log",
+                lambda: _answers(url),
+                {"URL": url},
+                signal.SIGINT,
+                account,
+            )
+        ) as part:
+            yield part
     finally:
         shutil.rmtree(folder)
 
@@ -84,27 +133,11 @@ def _connected(url: str) -> psycopg.Connection:
     return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
 
 
-@contextmanager
-def _running(binaries: Path, folder: Path) -> Iterator[int]:
-    if os.geteuid() == 0:
-        account = pwd.getpwnam(ACCOUNT)
-        os.chown(folder, account.pw_uid, account.pw_gid)
-    port = free_port()
-    data = str(folder / "data")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    _run(binaries / "initdb", "-D", data, "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-sync")
-    _run(binaries / "pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
-    try:
-        yield port
-    finally:
-        _run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-
-
-def _run(program: Path, *arguments: str) -> None:
-    """As the account that PostgreSQL insists on: never root."""
-    as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
-    command = [*as_account, str(program), *arguments]
-    subprocess.run(command, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def _answers(url: str) -> bool:
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(url, connect_timeout=2).close()
+        return True
+    return False
 
 
 def server_programs() -> Path:

@@ -1,56 +1,43 @@
-"""A real Redis for the session, kept in memory only."""
+"""A real Redis: one for the session, or one of its own that a test may stop, kill and freeze."""
 
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as NotThere
+import redis
 
 from tests.support.app import free_port
-from tests.support.waiting import HANG_SECONDS
+from tests.support.part import Part, running
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The address of the server; skipped where Redis is not installed."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("Redis (redis-server) is not installed here")
-    with running_redis() as url:
-        yield url
+    """The address of the session's server."""
+    with running_redis() as server:
+        yield f"{server.url}/0"
 
 
 @contextmanager
-def running_redis() -> Iterator[str]:
-    """The address of a server of its own."""
+def running_redis(*, is_durable: bool = False) -> Iterator[Part]:
+    """Its ``url`` names no database. Durable: each change is on disk, so that a kill loses nothing. Skips without Redis."""
     program = shutil.which("redis-server")
-    assert program, "Redis (redis-server) is not installed here"
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="videovault-redis-") as folder:
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        try:
-            _wait_for(port)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.terminate()
-            server.wait()
+    if program is None:
+        pytest.skip("Redis (redis-server) is not installed here")
+    with tempfile.TemporaryDirectory(prefix="videovault-redis-") as name:
+        port, folder = free_port(), Path(name)
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", name]
+        options += ["--appendonly", "yes" if is_durable else "no"]
+        environment = {"URL": f"redis://127.0.0.1:{port}"}
+        with running(
+            Part("redis", (program, *options), folder, folder / "log", lambda: _answers(port), environment)
+        ) as part:
+            yield part
 
 
-def _wait_for(port: int) -> None:
-    until = time.monotonic() + HANG_SECONDS
-    with Redis(port=port) as client:
-        while not _answers(client):
-            assert time.monotonic() < until, "redis-server does not answer"
-            time.sleep(0.05)
-
-
-def _answers(client: Redis) -> bool:
-    try:
+def _answers(port: int) -> bool:
+    with redis.Redis(port=port, socket_timeout=2) as client, suppress(redis.RedisError):
         return bool(client.ping())
-    except NotThere:
-        return False
+    return False

@@ -1,23 +1,16 @@
-"""The services of a test's cluster: PostgreSQL, Redis, an S3 and nginx, each as a ``Part``."""
+"""An S3 and nginx of a test's cluster, each as a ``Part``."""
 
 import os
-import pwd
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import psycopg
-import redis
 
 from tests.support.app import ROOT, free_port
-from tests.support.part import Part
-from tests.support.postgres import ACCOUNT, server_programs
+from tests.support.part import Part, running
 
 EXAMPLE_SERVER = "server 127.0.0.1:3000 max_fails=1 fail_timeout=2s;"
 NGINX = """
@@ -40,96 +33,14 @@ http {{
 
 
 @contextmanager
-def running_postgres() -> Iterator[Part]:
-    """With fsync: what it has confirmed survives its own kill. As its own account, which it insists on."""
-    folder = Path(tempfile.mkdtemp(prefix="videovault-cluster-"))  # pytest's folder is closed to that account
-    programs, account = server_programs(), ACCOUNT if os.geteuid() == 0 else None
-    if account:
-        os.chown(folder, pwd.getpwnam(account).pw_uid, -1)
-    data, port = folder / "data", free_port()
-    initdb = (
-        str(programs / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        ACCOUNT,
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-sync",
-    )
-    subprocess.run(initdb, cwd=folder, user=account, check=True, stdout=subprocess.DEVNULL)
-    options = {
-        "port": port,
-        "unix_socket_directories": folder,
-        "listen_addresses": "127.0.0.1",
-        "max_connections": 200,
-    }
-    url = f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
-    command = (
-        str(programs / "postgres"),
-        "-D",
-        str(data),
-        *(f"--{name}={value}" for name, value in options.items()),
-    )
-    part = Part(
-        "postgres",
-        command,
-        folder,
-        folder / "log",
-        lambda: _connects(url),
-        {"URL": url},
-        signal.SIGINT,
-        account,
-    )
-    (folder / "log").touch()
-    try:
-        part.start()
-        yield part
-    finally:
-        part.close()
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def running_redis(folder: Path) -> Iterator[Part]:
-    """It writes each change to disk, so that a kill loses nothing."""
-    port = free_port()
-    options = (
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "yes",
-        "--dir",
-        str(folder),
-    )
-    part = service("redis", folder, "redis-server", *options)
-    part.environment["URL"] = f"redis://127.0.0.1:{port}"
-    part.ready = lambda: _pings(port)
-    yield from _while_running(part)
-
-
-@contextmanager
 def running_s3(folder: Path) -> Iterator[Part]:
     """moto, which keeps everything in memory: it may be frozen, but not restarted."""
     port = free_port()
     part = service("s3", folder, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
     part.environment["URL"] = f"http://127.0.0.1:{port}"
     part.ready = lambda: listens(part.environment["URL"])
-    yield from _while_running(part)
-
-
-def _while_running(part: Part) -> Iterator[Part]:
-    try:
-        part.start()
+    with running(part):
         yield part
-    finally:
-        part.close()
 
 
 def service(name: str, folder: Path, *command: str) -> Part:
@@ -174,17 +85,4 @@ def listens(url: str) -> bool:
     """Whether something answers there, be it with an error."""
     with suppress(httpx.TransportError):
         return bool(httpx.get(url, timeout=2).status_code)
-    return False
-
-
-def _connects(url: str) -> bool:
-    with suppress(psycopg.OperationalError):
-        psycopg.connect(url, connect_timeout=2).close()
-        return True
-    return False
-
-
-def _pings(port: int) -> bool:
-    with redis.Redis(port=port, socket_timeout=2) as client, suppress(redis.RedisError):
-        return bool(client.ping())
     return False
