@@ -1,17 +1,19 @@
 # VideoVault. `make help` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-quick test-cluster check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
+.PHONY: help run dev test test-quick test-cluster test-cluster-short check format audit sbom bench screenshots lock setup setup-dev oldest-pip clean
 BIN := .venv/bin
 OLDEST_PIP := .venv/oldest-pip
 # Two for each core: tests wait for what they started.
 TESTERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
+CLUSTER_SHORT := $(addprefix tests/cluster/,"test_cluster.py::test_no_video_is_lost_doubled_paid_twice_or_stuck[postgres]" \
+	test_alerts.py test_operating.py test_misconfigured_workers.py)
 export REFLEX_USE_SYSTEM_BUN := 1
 export REFLEX_TELEMETRY_ENABLED := false
 export REFLEX_CHECK_LATEST_VERSION := false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 run: setup ## Set everything up and start VideoVault
 	@exec $(BIN)/python -m videovault run
@@ -21,6 +23,7 @@ dev: setup ## The same with hot reload
 
 test: setup-dev oldest-pip ## Run all tests but those of several machines, the browser journeys too
 	@scripts/chromium.sh
+	@scripts/services.sh
 	$(BIN)/python -m pytest -n $(TESTERS) --no-loadscope-reorder -m "not cluster"
 
 test-quick: setup-dev ## The tests for daily work: without a browser, PostgreSQL, and what starts or kills processes
@@ -28,7 +31,12 @@ test-quick: setup-dev ## The tests for daily work: without a browser, PostgreSQL
 
 test-cluster: setup-dev ## Replicas, workers, PostgreSQL, Redis and nginx together, under outages and kills
 	@scripts/chromium.sh
+	@scripts/services.sh
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+test-cluster-short: setup-dev ## The part of it that CI runs: 60 videos under faults, alert rules, probes, wrong settings (10 minutes)
+	@scripts/services.sh
+	$(BIN)/python -m pytest -m cluster $(CLUSTER_SHORT)
 
 check: setup-dev ## Formatting, lint, types and layers
 	$(BIN)/ruff format --check .

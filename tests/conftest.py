@@ -34,6 +34,7 @@ pytest_plugins = [
     "tests.support.security_document",
     "tests.support.accessibility_document",
     "tests.support.answers_document",
+    "tests.support.deploying_document",
     "tests.support.stores",
     "tests.support.log_grep",
     "tests.support.installation",

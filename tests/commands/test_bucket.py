@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.deploying_document import in_document
 from tests.support.installation import Configure
 from tests.support.s3_proxy import Behaviour, Refusal, Request, s3_proxy
 from videovault.commands import bucket
@@ -74,6 +75,24 @@ def test_setup_writes_what_check_finds_missing(moto_s3: Storage, said: Said) -> 
     assert bucket.setup(dry_run=False) == bucket.OK
     assert "Changing" not in said()
     assert documents() == complete
+
+
+def test_the_document_shows_a_check_before_and_after_setup(
+    moto_s3: Storage, said: Said, request: pytest.FixtureRequest
+) -> None:
+    """After a change: `python -m pytest tests/commands --write-deploying`."""
+    shown = []
+    for _ in range(2):
+        status = bucket.check()
+        text = (
+            said().replace(moto_s3.bucket, "films").replace(settings().aws_endpoint_url_s3 or "", "http://s3")
+        )
+        lines = [line for line in text.splitlines() if not line.startswith(" ")]  # without reasons and fixes
+        shown.append("\n".join(["$ python -m videovault bucket check", *lines, f"exit status {status}"]))
+        bucket.setup(dry_run=False)
+        said()
+    seen = "```\n" + "\n\n$ python -m videovault bucket setup\n\n".join(shown) + "\n```"
+    assert in_document(request.config, "bucket", seen) == seen
 
 
 def test_setup_keeps_the_rules_of_others(moto_s3: Storage, said: Said) -> None:

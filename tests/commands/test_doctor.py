@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.app import free_port
+from tests.support.deploying_document import in_document
+from tests.support.documents import table
 from tests.support.installation import Configure
 from tests.support.listeners import RawAnswer
 from tests.support.misbehaving_server import MisbehavingServer, ServerBehaviour
@@ -152,6 +155,40 @@ def test_data_dir_on_a_full_disk(installation: Path, examine: Examine) -> None:
     assert (found.status, found["data-dir"]["state"]) == (doctor.STATUS["broken"], "broken")
     assert "disk that is full" in found["data-dir"]["found"]
     assert "DATA_DIR to another disk" in found["data-dir"]["advice"]
+
+
+def test_the_document_shows_what_is_said_of_five_broken_set_ups(
+    moto_s3: Storage,
+    moto_server: str,
+    in_use: Path,
+    examine: Examine,
+    installation: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """After a change: `python -m pytest tests/commands --write-deploying`."""
+    del moto_s3
+    nothing = f"127.0.0.1:{free_port()}"
+    (in_use / installation_file.FILE_NAME).unlink()
+    rows = [("a second machine without the key", advised(examine()["secret-key"]))]
+    with s3_proxy(moto_server) as proxy:
+        proxy.choose = lambda _operation: (403, "SignatureDoesNotMatch")
+        rows.append(("wrong credentials of S3", advised(examine(AWS_ENDPOINT_URL_S3=proxy.url)["storage"])))
+    found = examine(AWS_ENDPOINT_URL_S3=moto_server, REDIS_URL=f"redis://{nothing}")
+    rows.append(("no Redis", advised(found["redis"])))
+    found = examine(DATABASE_URL=f"postgresql+psycopg://app@{nothing}/videos")
+    rows.append(("no PostgreSQL", advised(found["database-connection"])))
+    with small_disk(installation / "disk", 1) as disk:
+        disk.fill()
+        said = advised(examine(DATA_DIR=disk.folder)["data-dir"])
+        rows.append(("a full disk", said.replace(str(disk.folder), "/data")))
+    seen = table(("broken", "the doctor says"), rows)
+    assert in_document(request.config, "doctor", seen) == seen
+
+
+def advised(check: dict[str, Any]) -> str:
+    assert check["state"] == "broken"
+    text = f"{check['title']}: {check['found']} → {check['advice']}"
+    return re.sub(r"127\.0\.0\.1:\d+|port \d+", "127.0.0.1:0", " ".join(text.split()))
 
 
 @pytest.mark.skipif(not Path("/proc/sys").is_dir(), reason="needs a folder that is read-only even for root")
