@@ -22,9 +22,10 @@ INHERITED = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH"
 
 @dataclass(frozen=True)
 class TransferTestbedConfig:
-    """``throttle`` limits each connection of the source, in bytes per second; 0: no limit."""
+    """``throttle`` limits each connection of the source, in bytes per second; 0: no limit. ``film`` is what videos begin with."""
 
     embedded: bool = False
+    film: Path | None = None
     throttle: int = 0
     round_trip_ms: int = 0
     tls: bool = False
@@ -100,9 +101,10 @@ def running_testbed(setting: TransferTestbedConfig, folder: Path) -> Iterator[Tr
         if authority:
             certificates(folder, address)
         server = ["--host", address, "--certificate", str(authority or "")]
-        throttle = ["--bytes-per-second", str(setting.throttle)]
+        options = ["--bytes-per-second", str(setting.throttle)]
+        options += ["--film", str(setting.film)] if setting.film else []
         source = stack.enter_context(
-            json_process("benchmarks.servers.source", *server, *throttle, folder=folder, prefix=far)
+            json_process("benchmarks.servers.source", *server, *options, folder=folder, prefix=far)
         )
         url = source.receive(START_SECONDS)["url"]
         if setting.embedded:

@@ -18,6 +18,7 @@ from benchmarks import report
 from benchmarks.process_usage import descendants
 from benchmarks.testbed import TransferTestbed, TransferTestbedConfig, running_testbed
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.media import grey_film
 from tests.support.part import Part
 from tests.support.product import Person
 from tests.support.waiting import eventually
@@ -116,6 +117,12 @@ def _measured(load: Load, number: int) -> Outcome:
             for video in range(load.videos):
                 person.store(bed.url(f"{video}", load.size))
         return _outcome(cluster, person, load)
+
+
+def _testbed(folder: Path, load: Load) -> TransferTestbedConfig:
+    film = folder / "film.mp4"
+    film.write_bytes(grey_film())
+    return TransferTestbedConfig(embedded=True, throttle=load.throttle, film=film)
 
 
 def _new(parent: str, name: str) -> Path:

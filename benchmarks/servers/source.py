@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.servers.http import MIB, Connection, Request, options, serve
 
@@ -18,9 +19,9 @@ SO_MAX_PACING_RATE = 47  # Linux limits the rate of the connection; Python has n
 LAST_MODIFIED = "Wed, 01 Jan 2025 00:00:00 GMT"
 
 
-def head_of(size: int) -> bytes:
-    """An MP4's first box and the start of a padding box: a valid container of any size."""
-    return FIRST_BOX + b"\x00\x00\x00\x01free" + (size - len(FIRST_BOX)).to_bytes(8, "big")
+def head_of(size: int, beginning: bytes = FIRST_BOX) -> bytes:
+    """An MP4's first box, or a whole film, and the start of a padding box: a valid container of any size."""
+    return beginning + b"\x00\x00\x00\x01free" + (size - len(beginning)).to_bytes(8, "big")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def make_block() -> Block:
 class Source:
     """Answers GET and HEAD; ``bytes_per_second`` limits each connection, 0: no limit."""
 
-    def __init__(self, block: Block, bytes_per_second: int) -> None:
-        self._block = block
+    def __init__(self, block: Block, bytes_per_second: int, beginning: bytes) -> None:
+        self._block, self._beginning = block, beginning
         self._bytes_per_second = bytes_per_second
 
     def handle(self, connection: Connection, request: Request) -> None:
@@ -72,7 +73,7 @@ class Source:
     def _send(self, connection: Connection, size: int, start: int, end: int) -> None:
         if self._bytes_per_second:
             connection.sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, self._bytes_per_second)
-        head = head_of(size)[start:end]
+        head = head_of(size, self._beginning)[start:end]
         connection.sock.sendall(head)
         for at, count in _pieces(start + len(head), end):
             if connection.encrypted:
@@ -113,8 +114,12 @@ def _requested_range(request: Request, size: int, etag: str) -> range | None:
 def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--bytes-per-second", type=int, default=0, help="throttles each connection")
+    parser.add_argument(
+        "--film", type=Path, help="an MP4 file that each video begins with, so that it can be played"
+    )
     chosen = parser.parse_args()
-    source = Source(make_block(), chosen.bytes_per_second)
+    beginning = chosen.film.read_bytes() if chosen.film else FIRST_BOX
+    source = Source(make_block(), chosen.bytes_per_second, beginning)
     serve(chosen.host, chosen.port, chosen.certificate, source.handle)
 
 
