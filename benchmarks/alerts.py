@@ -20,7 +20,7 @@ from tests.support.prometheus import Prometheus, running_prometheus
 from tests.support.scrape import TOKEN
 from tests.support.waiting import eventually
 
-SPEED = 5
+SPEED = 20
 RULES = 5
 FAILURES = 8  # more than the rules' least number, as increase() extrapolates
 SETTLED_SECONDS = 60.0  # beyond the rules' own waiting times
@@ -125,7 +125,7 @@ def _order_in_vain(cluster: Cluster, person: Person) -> None:
 def _kill_workers(cluster: Cluster, person: Person) -> None:
     for worker in cluster.workers:
         worker.kill()
-    person.store(cluster.world.generator.video_url)
+    person.store(cluster.world.source.serve("/waiting.mp4", ServerBehaviour(body=cluster.world.film)))
 
 
 def _start_workers(cluster: Cluster) -> None:
