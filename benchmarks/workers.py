@@ -1,4 +1,4 @@
-"""How much more four workers store than one: `python -m benchmarks.workers`, on an idle machine.
+"""How much more four workers store than one: `python -m benchmarks.workers [--target-only]`, on an idle machine.
 
 PostgreSQL has the rows and the queue. Links are ordered while the workers are suspended; then they all start at once. The source
 sends by sendfile and S3 is rclone, so that workers use most of the CPU time. The figures are written into CLUSTER.md and RESULTS.md.
@@ -41,7 +41,7 @@ class Load:
 
 
 LOADS = (
-    Load("links of 8 MiB, 1 MiB/s on each connection of the source", 48, 8 * MIB, MIB, is_target=True),
+    Load("links of 4 MiB, 1 MiB/s on each connection of the source", 48, 4 * MIB, MIB, is_target=True),
     Load("links of 256 KiB, no limit: the work around each video", 160, MIB // 4, 0),
     Load("links of 64 MiB, no limit: bytes", 32, 64 * MIB, 0),
 )
@@ -63,6 +63,8 @@ def main() -> int:
     ]
     ratios = {}
     for load in LOADS:
+        if "--target-only" in sys.argv and not load.is_target:
+            continue
         one, four = (_measured(load, number) for number in NUMBERS)
         ratios[load] = one.seconds / four.seconds
         for number, outcome in zip(NUMBERS, (one, four), strict=True):
@@ -70,10 +72,12 @@ def main() -> int:
             print(lines[-1], flush=True)
     report.write_section("Four workers against one", "\n".join([*_explanation(), *lines]))
     ratio = next(ratio for load, ratio in ratios.items() if load.is_target)
-    others = ", ".join(f"{ratio:.1f} x" for load, ratio in ratios.items() if not load.is_target)
-    is_reached = ratio >= RATIO
-    report.write_row("four-workers", f"{ratio:.1f} x; without limits {others}", is_reached=is_reached)
-    return int(not is_reached)
+    others = [f"{ratio:.1f} x" for load, ratio in ratios.items() if not load.is_target]
+    measured = "; without limits ".join(
+        [f"{ratio:.1f} x", ", ".join(others)] if others else [f"{ratio:.1f} x"]
+    )
+    report.write_row("four-workers", measured, is_reached=ratio >= RATIO)
+    return int(ratio < RATIO)
 
 
 def _explanation() -> list[str]:
