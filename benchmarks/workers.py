@@ -105,9 +105,7 @@ def _line(load: Load, number: int, outcome: Outcome, ratio: float) -> str:
 def _measured(load: Load, number: int) -> Outcome:
     with (
         TemporaryDirectory(prefix="videovault-workers-") as name,
-        running_testbed(
-            TransferTestbedConfig(embedded=True, throttle=load.throttle), _new(name, "bed")
-        ) as bed,
+        running_testbed(_testbed(Path(name), load), _new(name, "bed")) as bed,
         _cluster(_new(name, "cluster"), bed) as cluster,
     ):
         person = cluster.new_person()
