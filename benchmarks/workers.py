@@ -82,8 +82,8 @@ def main() -> int:
 
 def _explanation() -> list[str]:
     return [
-        f"Each worker has 4 slots. The target is about sources as they are on the Internet: each connection has a limit. The other loads "
-        f"have none, so that {os.cpu_count()} cores that the source and S3 share are the limit. PostgreSQL has the rows and the queue.",
+        "Each worker has 4 slots. The target is about sources as they are on the Internet: each connection has a limit. Loads without one "
+        f"are limited by the {os.cpu_count()} cores, which the source and S3 share. PostgreSQL has the rows and the queue.",
         "",
     ]
 
