@@ -34,7 +34,7 @@ test-cluster: setup-dev ## Replicas, workers, PostgreSQL, Redis and nginx togeth
 	@scripts/services.sh
 	$(BIN)/python -m pytest -m cluster tests/cluster
 
-test-cluster-short: setup-dev ## The part of it that CI runs: 60 videos under faults, alert rules, probes, wrong settings (10 minutes)
+test-cluster-short: setup-dev ## The part of it for every day: 60 videos under faults, alert rules, probes, wrong settings (10 minutes)
 	@scripts/services.sh
 	$(BIN)/python -m pytest -m cluster $(CLUSTER_SHORT)
 
