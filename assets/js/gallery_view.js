@@ -52,7 +52,7 @@ export function ViewSearch(rest) {
   const timer = useRef(null);
 
   useEffect(() => {
-    if (typed === sent.current || timer.current !== null) return;
+    if (typed === sent.current) return;
     sent.current = typed;
     field.current.value = typed;
   }, [typed]);
@@ -60,7 +60,6 @@ export function ViewSearch(rest) {
 
   const search = () => {
     clearTimeout(timer.current);
-    timer.current = null;
     sent.current = field.current.value.trim();
     navigate(withParameter(new URLSearchParams(window.location.search), "q", sent.current), { replace: true });
   };

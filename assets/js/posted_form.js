@@ -41,10 +41,9 @@ export function PostedForm({ sendError, clears, children, ...rest }) {
 // Returns whether the browser is leaving the page.
 async function submit(form, navigate, clears) {
   const body = new URLSearchParams(new FormData(form));
-  // A hidden field has its value only once the page is connected; a quick or impatient person submits before.
-  for (const [name, value] of new URLSearchParams(window.location.search)) {
-    if (form.elements.namedItem(name)?.type === "hidden") body.set(name, value);
-  }
+  const next = new URLSearchParams(window.location.search).get("next");
+  // The field has its value only once the page is connected; a quick or impatient person submits before.
+  if (next && body.has("next")) body.set("next", next);
   const answer = await fetch(form.action, {
     method: "POST",
     body,

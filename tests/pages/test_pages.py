@@ -9,7 +9,6 @@ import pytest
 from reflex_base.components.memo import MemoComponent
 
 from videovault.pages import PAGES, Page
-from videovault.pages.layout import HEAD
 from videovault.state.account import AccountState
 from videovault.state.create import CreateState
 from videovault.state.gallery import GalleryState
@@ -153,12 +152,6 @@ def test_page_has_a_live_region_for_notices(page: Page) -> None:
     for region in regions:
         [link] = [part for part in parts(region) if part.tag == "Link"]
         assert "link_name" in str(link.custom_attrs)
-
-
-def test_page_keeps_early_input_and_says_when_it_is_ready(page: Page) -> None:
-    """Without the second, all clicks would be kept forever."""
-    assert "videovaultReady = " in str(HEAD[1])
-    assert tags(page, "Ready")
 
 
 def test_pages_for_signed_in_users_watch_progress() -> None:

@@ -19,28 +19,17 @@ STYLESHEETS = [
     f"/css/{name}.css"
     for name in ("tokens", "base", "controls", "overlays", "progress", "pages", "create", "gallery", "admin")
 ]
-SCRIPTS = Path(__file__).parent.parent.parent / "assets/js"
-RELOAD_ONCE, EARLY_INPUT = SCRIPTS / "reload_once.js", SCRIPTS / "early_input.js"
+RELOAD_ONCE = Path(__file__).parent.parent.parent / "assets/js/reload_once.js"
 
 
-class Ready(rx.Component):
-    """Has what was clicked and typed before the page was ready handled now."""
-
-    library = "$/public/js/ready.js"
-    tag = "Ready"
-    is_loaded: rx.Var[bool]
-
-
-def _inline(script: Path) -> rx.Component:
+def _inline(script: Path) -> str:
     """Without comments that take a whole line and without indentation, since every page has it."""
     lines = (line.strip() for line in script.read_text().splitlines())
-    text = "\n".join(line for line in lines if not line.startswith("//"))
-    return rx.el.script(custom_attrs={"dangerouslySetInnerHTML": {"__html": text}})
+    return "\n".join(line for line in lines if not line.startswith("//"))
 
 
 HEAD = [
-    _inline(RELOAD_ONCE),
-    _inline(EARLY_INPUT),
+    rx.el.script(custom_attrs={"dangerouslySetInnerHTML": {"__html": _inline(RELOAD_ONCE)}}),
     rx.el.link(rel="icon", href="/logo.svg", type="image/svg+xml"),
     rx.el.link(rel="apple-touch-icon", href="/icons/apple-touch.png"),
     rx.el.link(rel="manifest", href="/manifest.json"),
@@ -109,7 +98,6 @@ def _page(header: rx.Component, *children: Any, variant: str) -> rx.Component:
         connection_notice(),
         rx.el.main(*children, id="main", class_name=variant, tab_index=-1),
         notices(),
-        Ready.create(is_loaded=SessionState.is_hydrated),
     )
 
 
