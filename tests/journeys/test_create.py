@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.journeys.conftest import PASSWORD, Visitor, register
 from tests.journeys.playback import assert_link_is_renewed
 from tests.support.app import RunningApp
-from tests.support.scenes import DESKTOP, PHONE, THEMES
+from tests.support.scenes import DESKTOP, PHONE, THEMES, WAIT_UNTIL_SETTLED
 from tests.support.seeding import seed
 from videovault.models import Status
 
@@ -174,6 +174,7 @@ def assert_accessible(page: Page) -> None:
     for theme in THEMES:
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         expect(page.locator("html")).to_have_class(theme)
+        page.evaluate(WAIT_UNTIL_SETTLED)
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
 
