@@ -41,7 +41,7 @@ def lists(
         **dict(_users(admin)),
         **dict(_logs(admin)),
         "statistics": partial(statistics.stats, admin),
-        "live updates": partial(live_updates.read_updates, [admin.user_id]),
+        "live updates": partial(live_updates.UpdatesReader().read, [admin.user_id]),
         "quota": partial(_remaining, admin),
     }
 

@@ -242,6 +242,7 @@ class ProgressState(SessionState):
         while socket and open_tabs.socket_of(token) == socket:
             try:
                 updates = await update_feed.next_value(caller.user_id, last, SESSION_SECONDS)
+                caller = await self._caller()  # the session may have ended during the wait
                 if last is None:
                     async with self:
                         self.progress = dict(updates.progress)
@@ -251,7 +252,6 @@ class ProgressState(SessionState):
                 if events := _events(updates, last):
                     yield events
                 last = updates
-                caller = await self._caller()
             except OUTAGE_ERRORS as error:
                 if not is_outage_error(error):
                     raise

@@ -58,7 +58,7 @@ class PatientPubSub(PubSub):
         return message
 
     def _check_answered(self) -> None:
-        """redis-py sends a check CHECK_SECONDS after the last message, but does not miss the answer."""
+        """redis-py sends a check IDLE_SECONDS after the last message, but does not notice a missing answer."""
         due = getattr(self.connection, "next_health_check", 0.0)
         if due > 0 and asyncio.get_running_loop().time() > due + redis_connection.ANSWER_SECONDS:
             raise RedisConnectionError("the subscription is not answered")
@@ -79,7 +79,7 @@ class SharedStates(StateManagerRedis):
         self._unanswered: dict[bytes, bytes] = {}  # the keys of locks by id, in the order of the calls
 
     async def release_unanswered(self) -> None:
-        """Release the locks that were asked for in an outage: Redis gives them at its end, when nobody waits any more."""
+        """Release the locks that were requested in an outage: Redis grants them at its end, after the callers gave up."""
         unanswered, self._unanswered = self._unanswered, {}
         pipeline = self.redis.pipeline(transaction=False)
         for lock_id, lock_key in unanswered.items():
@@ -193,7 +193,7 @@ def ask(states: StateManagerRedis) -> Callable[[], Awaitable[Any]]:
 
 
 async def restore(app: App) -> None:
-    """After an outage: Redis forgets in a restart to report released locks, and may hold locks that nobody uses."""
+    """After an outage: a restarted Redis does not report released locks, and abandoned locks may be left in it."""
     states = app.state_manager
     if isinstance(states, SharedStates):
         with suppress(RedisError):

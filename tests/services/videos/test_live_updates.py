@@ -53,12 +53,12 @@ def end(video: Video, to: Status, **values: Any) -> None:
 
 
 def seen_by(caller: Caller) -> UserUpdates:
-    return live_updates.read_updates([caller.user_id]).get(caller.user_id, UserUpdates())
+    return UpdatesReader().read([caller.user_id]).get(caller.user_id, UserUpdates())
 
 
 def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, bert: Caller) -> None:
     video, berts = storing(), storing("Rolls", bert)
-    found = live_updates.read_updates([anna.user_id, bert.user_id])
+    found = UpdatesReader().read([anna.user_id, bert.user_id])
     assert found[anna.user_id].progress.keys() == {video.id}
     assert found[anna.user_id].progress[video.id].percent == 25
     assert found[bert.user_id].progress.keys() == {berts.id}
@@ -67,7 +67,7 @@ def test_progress_is_visible_to_its_owner_only(storing: Storing, anna: Caller, b
 def test_only_users_with_open_pages_are_read(storing: Storing, anna: Caller, bert: Caller) -> None:
     end(storing(owner=bert), Status.READY, **STORED)
     storing("Rolls", bert)
-    assert live_updates.read_updates([anna.user_id]) == {}
+    assert UpdatesReader().read([anna.user_id]) == {}
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def check_admin_remains(session: Session) -> None:
 def close_account(caller: Caller, password: str) -> None:
     """Delete the caller's account: its personal data at once. The periodic work deletes its videos, then its row.
 
-    There may be thousands of objects to delete; nobody has access to them from here on. Raises Forbidden for API tokens,
+    There may be thousands of objects to delete; access to them ends at once. Raises Forbidden for API tokens,
     InvalidInput for a wrong password, RateLimited, and Conflict for the only admin if there are other users.
     """
     check_not_api_token(caller)

@@ -110,7 +110,7 @@ class UpdatesReader:
         return session.exec(select(Video).where(is_own, col(Video.status).in_(PROCESSING), has_changed))
 
     def _keep(self, user_ids: Collection[str], ended: Collection[str], changed: Iterable[Video]) -> None:
-        """Every change of status is an event, so what is in progress no more, or is gone, is among ``ended``."""
+        """Keep the rows in progress. ``ended`` has those that ended or were deleted, since each change of status is an event."""
         self._rows = {
             user_id: {
                 video_id: row
@@ -122,11 +122,6 @@ class UpdatesReader:
         for row in changed:
             if row.owner_id in self._rows and row.status in PROCESSING:
                 self._rows[row.owner_id][row.id] = row
-
-
-def read_updates(user_ids: Collection[str]) -> Mapping[str, UserUpdates]:
-    """The updates of these users, without those that have none, read completely."""
-    return UpdatesReader().read(user_ids)
 
 
 def newest_change() -> int:

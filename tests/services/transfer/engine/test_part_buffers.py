@@ -1,6 +1,7 @@
 """Subranges and part buffers: no byte is lost or read twice, however often a subrange is split."""
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from queue import Queue
 from threading import Thread
@@ -170,6 +171,17 @@ def new_buffers(total: int) -> PartBuffers:
     return PartBuffers(layout, layout.numbers(), window=3, max_window=3)
 
 
+def assert_completed(buffers: PartBuffers, subranges: Iterable[Subrange | None]) -> None:
+    """Fill the subranges with zeros; the part then has the CRC of the whole."""
+    for subrange in subranges:
+        assert subrange
+        subrange.advance(subrange.next_view(PART))
+        buffers.give_back(subrange)
+    full = buffers.take_full()
+    assert full
+    assert full.crc32 == zlib.crc32(bytes(PART))
+
+
 def test_a_subrange_given_back_after_a_split_continues_where_it_ended(clock: list[float]) -> None:
     buffers = new_buffers(PART)
     slow = buffers.claim(nothing, FIRST)
@@ -185,13 +197,7 @@ def test_a_subrange_given_back_after_a_split_continues_where_it_ended(clock: lis
     buffers.give_back(slow)  # it has read all that the split left to it
     assert buffers.claim(nothing, OTHER) is rest
     assert rest.split_at is None
-    for subrange in (rest, *others):
-        assert subrange
-        subrange.advance(subrange.next_view(PART))
-        buffers.give_back(subrange)
-    full = buffers.take_full()
-    assert full
-    assert full.crc32 == zlib.crc32(bytes(PART))
+    assert_completed(buffers, (rest, *others))
     assert buffers.claim(nothing, OTHER) is None
 
 
@@ -321,13 +327,7 @@ def test_at_the_end_an_idle_reader_takes_half_of_what_takes_longest(clock: list[
     assert slowest
     assert taken.end == PART // 2
     assert taken.start == slowest.end == slowest.position + (PART // 4 - MIB // 2) // 2
-    for subrange in (*claimed, taken):
-        assert subrange
-        subrange.advance(subrange.next_view(PART))
-        buffers.give_back(subrange)
-    full = buffers.take_full()
-    assert full
-    assert full.crc32 == zlib.crc32(bytes(PART))
+    assert_completed(buffers, (*claimed, taken))
 
 
 def test_while_there_is_more_to_claim_nothing_is_split(clock: list[float]) -> None:
